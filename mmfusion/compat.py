@@ -1,0 +1,96 @@
+"""Which OpenMMLab stack is installed, and the small differences between them.
+
+Two families of distributions provide the modules ``mmengine``, ``mmcv`` and ``mmseg``: upstream OpenMMLab
+(``mmengine``, ``mmcv`` or ``mmcv-lite``, ``mmsegmentation``) and the maintained fork (``onedl-*``). They overwrite each
+other's files when both are installed. mmfusion therefore depends on neither by itself, but looks here what is there.
+"""
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+
+import torch
+from packaging.version import Version
+
+_MODULES = ('mmengine', 'mmcv', 'mmseg')
+_INSTALL_HINT = (
+    'Install one of the two stacks:\n'
+    "    pip install 'mmfusion[onedl]'      (maintained fork, wheels for current PyTorch)\n"
+    "    pip install 'mmfusion[upstream]'   (OpenMMLab's own releases; mmcv may have to be compiled)")
+
+# What has been seen to work. Upstream mmseg itself refuses mmcv >= 2.2.
+_MINIMUM = {'mmengine': '0.10.0', 'mmcv': '2.0.0', 'mmseg': '1.2.0'}
+
+
+def check_stack(distributions: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
+    """Find the distributions that provide mmengine, mmcv and mmseg.
+
+    Args:
+        distributions (Mapping[str, Sequence[str]], optional): Which distributions provide a top-level module, as
+            ``importlib.metadata.packages_distributions()`` returns it (the default).
+
+    Returns:
+        dict[str, str]: Module name to the name of its distribution.
+
+    Raises:
+        ImportError: A module is missing, comes from two distributions at once, or is too old. The message says what to
+            install or to remove.
+    """
+    if distributions is None:
+        distributions = metadata.packages_distributions()
+    # A distribution is listed once for every file of it, so names repeat.
+    found = {module: sorted(set(distributions.get(module, ()))) for module in _MODULES}
+
+    missing = [module for module, names in found.items() if not names]
+    if missing:
+        raise ImportError(f"mmfusion needs {', '.join(missing)}, which no installed distribution provides.\n"
+                          f'{_INSTALL_HINT}')
+    twice = {module: names for module, names in found.items() if len(names) > 1}
+    if twice:
+        listed = '; '.join(f"{module} from {' and '.join(names)}" for module, names in twice.items())
+        every = ' '.join(name for names in found.values() for name in names)
+        raise ImportError(f'Two distributions own one module and overwrite each other: {listed}.\n'
+                          f'Remove all of them with `pip uninstall {every}`, then install one stack. {_INSTALL_HINT}')
+    return {module: names[0] for module, names in found.items()}
+
+
+def check_versions(stack: Mapping[str, str]) -> None:
+    """Refuse releases that are older than what mmfusion was written for.
+
+    Args:
+        stack (Mapping[str, str]): What :func:`check_stack` returns.
+
+    Raises:
+        ImportError: A distribution is too old; the message names it and the version that is needed.
+    """
+    for module, distribution in stack.items():
+        version = metadata.version(distribution)
+        if Version(version) < Version(_MINIMUM[module]):
+            raise ImportError(f'mmfusion needs {module} >= {_MINIMUM[module]}, but {distribution} {version} is '
+                              f'installed. Upgrade it with `pip install -U {distribution}`.')
+
+
+def enable_mmseg_bases() -> None:
+    """Make ``_base_ = 'mmseg::...'`` work whatever distribution provides mmseg.
+
+    mmengine looks up the distribution under a fixed name, which the fork does not have; it accepts the name of the
+    module as well.
+    """
+    from mmengine.config import utils
+    utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Let ``torch.load(weights_only=True)`` read what upstream mmengine writes into a checkpoint.
+
+    Since PyTorch 2.6 the default of ``torch.load`` refuses pickled classes; a checkpoint of mmengine holds its message
+    hub, that is history buffers with numpy arrays. The fork loads them by itself; registering them twice is harmless.
+    """
+    import numpy as np
+    from mmengine.logging.history_buffer import HistoryBuffer
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return
+    core = getattr(np, '_core', None) or np.core
+    dtypes = [kind for name, kind in vars(np.dtypes).items() if name.endswith('DType')]
+    torch.serialization.add_safe_globals([
+        HistoryBuffer, core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray, np.dtype, getattr, slice,
+        *dtypes
+    ])

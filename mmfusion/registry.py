@@ -1,0 +1,44 @@
+"""Registries of mmfusion: children of mmsegmentation's, scope ``mmfusion``.
+
+A config with ``default_scope = 'mmfusion'`` resolves plain names first here, then in mmsegmentation, then in
+mmengine. A config of mmsegmentation (``default_scope = 'mmseg'``) reaches the same modules with a prefix, such as
+``type='mmfusion.UAAFusion'``.
+
+Every kind of registry that a ``Runner`` may ask for has a child, also where mmfusion registers nothing: mmengine falls
+back to its root registry when a scope has no node of a kind, and would no longer find mmsegmentation's modules.
+"""
+from mmengine.registry import Registry
+from mmseg import registry as mmseg_registry
+
+
+def _child(name: str, *locations: str) -> Registry:
+    parent = getattr(mmseg_registry, name)
+    return Registry(parent.name, parent=parent, scope='mmfusion', locations=list(locations))
+
+
+RUNNERS = _child('RUNNERS')
+RUNNER_CONSTRUCTORS = _child('RUNNER_CONSTRUCTORS')
+LOOPS = _child('LOOPS')
+HOOKS = _child('HOOKS', 'mmfusion.engine.hooks')
+
+DATASETS = _child('DATASETS', 'mmfusion.datasets')
+DATA_SAMPLERS = _child('DATA_SAMPLERS')
+TRANSFORMS = _child('TRANSFORMS', 'mmfusion.datasets.transforms')
+
+MODELS = _child('MODELS', 'mmfusion.models')
+MODEL_WRAPPERS = _child('MODEL_WRAPPERS')
+WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS')
+
+OPTIMIZERS = _child('OPTIMIZERS')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS')
+PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS')
+
+METRICS = _child('METRICS', 'mmfusion.evaluation')
+EVALUATOR = _child('EVALUATOR')
+TASK_UTILS = _child('TASK_UTILS')
+
+VISUALIZERS = _child('VISUALIZERS', 'mmfusion.visualization')
+VISBACKENDS = _child('VISBACKENDS')
+LOG_PROCESSORS = _child('LOG_PROCESSORS')
+INFERENCERS = _child('INFERENCERS')

@@ -1,1 +1,18 @@
+"""Datasets of image pairs and their transforms."""
+import contextlib
+import io
 
+# The fork's mmseg says "Could not import OneDL" with a plain print when its datasets are first imported, which would
+# end up in the output of every tool. The import also registers mmseg's transforms, which pipelines mix with ours.
+with contextlib.redirect_stdout(io.StringIO()):
+    import mmseg.datasets  # noqa: F401
+
+from .cwfid import CWFIDDataset
+from .msrs import MSRSDataset
+from .paired import PairedSegDataset
+from .transforms import ApplyToModality, LoadPairAnnotations, LoadPairFromFile, PackFusionInputs
+
+__all__ = [
+    'ApplyToModality', 'CWFIDDataset', 'LoadPairAnnotations', 'LoadPairFromFile', 'MSRSDataset', 'PackFusionInputs',
+    'PairedSegDataset'
+]

@@ -1,1 +1,8 @@
+"""Evaluation: fusion metrics as functions, and as a metric of the runner beside mmsegmentation's."""
+# First, so that `IoUMetric` and the other metrics of mmsegmentation are found from a config of mmfusion's scope.
+import mmseg.evaluation  # noqa: F401
 
+from .functional import CONVENTIONS, FUSION_METRICS, fusion_metrics
+from .metrics import FusionMetric
+
+__all__ = ['CONVENTIONS', 'FUSION_METRICS', 'FusionMetric', 'fusion_metrics']

@@ -1,0 +1,76 @@
+"""Attribution along the unfolding's own iterates (the pathway function of UAAFusion, arXiv 2502.01467)."""
+import torch
+from torch import Tensor
+
+from .isolation import Scorer, isolated
+
+NORMALIZATIONS = ('rms', 'none')
+
+
+class TrajectoryAttribution:
+    r"""Running attribution of the iterates :math:`F_0, F_1, \dots` of one forward pass.
+
+    .. math:: a_k = \frac1k \sum_{j=1}^{k} \nabla m(F_j) \, (F_j - F_{j-1}), \qquad a_0 = 0,
+
+    where :math:`m` is the label-selected score of the segmentor, added over the pixels. A running mean needs one gradient per
+    stage. Iterates are looked at detached.
+
+    Args:
+        scorer (Callable): Images (B, 1, H, W) to scores (B, C, H, W).
+        labels (Tensor): Class ids (B, H, W), integer. Pixels outside the classes contribute nothing.
+        ignore_index (int): Label of such pixels.
+        normalization (str): 'rms' divides each sample's map by its root mean square, so that its effect does not depend on
+            the size of the image or the number of classes. 'none' is the released network: there m is the *mean* over all
+            pixels and classes, and the map is used as it is, about 1e-6.
+
+    Raises:
+        ValueError: Unknown normalisation.
+    """
+
+    def __init__(self, scorer: Scorer, labels: Tensor, ignore_index: int = 255, normalization: str = 'rms') -> None:
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f'unknown normalization {normalization!r}; choose one of {", ".join(NORMALIZATIONS)}')
+        self.scorer = scorer
+        self.labels = labels
+        self.ignore_index = ignore_index
+        self.normalization = normalization
+        self._stage = 0
+        self._previous: Tensor | None = None
+        self._mean: Tensor | None = None
+
+    def update(self, fused: Tensor) -> Tensor:
+        """Take in the next iterate.
+
+        Args:
+            fused (Tensor): :math:`F_k` (B, 1, H, W), for k = 0, 1, 2, ... in turn.
+
+        Returns:
+            Tensor: :math:`a_k` (B, 1, H, W), without gradient, normalised as asked for. Zero for the first iterate.
+        """
+        fused = fused.detach().to(torch.promote_types(fused.dtype, torch.float32))
+        if self._previous is None:
+            self._mean = torch.zeros_like(fused)
+        else:
+            self._stage += 1
+            step = self._gradient(fused) * (fused - self._previous)
+            self._mean = (self._mean * (self._stage - 1) + step) / self._stage
+        self._previous = fused
+        return self._normalized(self._mean)
+
+    def _gradient(self, fused: Tensor) -> Tensor:
+        with isolated(self.scorer, fused.device):
+            images = fused.clone().requires_grad_()
+            scores = self.scorer(images).to(images.dtype)
+            labels = self.labels.detach().clone().long()[:, None]
+            # A label that is no class has no score to select: take any, with weight zero.
+            known = (labels != self.ignore_index) & (labels >= 0) & (labels < scores.shape[1])
+            total = (scores.gather(1, labels.masked_fill(~known, 0)) * known).sum()
+            gradient, = torch.autograd.grad(total, images)
+        return gradient if self.normalization == 'rms' else gradient / scores.numel()
+
+    def _normalized(self, values: Tensor) -> Tensor:
+        if self.normalization == 'none':
+            return values
+        rms = values.square().mean((1, 2, 3), keepdim=True).sqrt()
+        # No evidence anywhere stays zero rather than 0 / 0.
+        return values / rms.clamp(min=torch.finfo(values.dtype).tiny)

@@ -1,0 +1,174 @@
+"""Reading a visible and an infrared file into one image."""
+import io
+from collections.abc import Sequence
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine import fileio
+from PIL import Image
+
+from mmfusion.registry import TRANSFORMS
+
+_BACKENDS = ('cv2', 'pillow')
+_PILLOW_MODES = ('L', 'LA', 'RGB', 'RGBA', 'I;16', 'I;16B', 'I;16L')
+
+
+def _check_range(name: str, value: str | Sequence[float]) -> str | tuple[float, float]:
+    if value == 'dtype':
+        return value
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        raise ValueError(f"{name} must be 'dtype' or a pair (low, high) of raw values, but is {value!r}.")
+    low, high = map(float, value)
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise ValueError(f'{name} needs finite values with low < high, but is {value!r}.')
+    return low, high
+
+
+@TRANSFORMS.register_module()
+class LoadPairFromFile(BaseTransform):
+    """Read the files of a pair into one (H, W, 4) image, channels B, G, R, infrared, on the 0..255 scale.
+
+    8-bit pairs give uint8. As soon as one source has more than 8 bit, or a range is given, the image is float32 and
+    keeps the precision of the source: 16-bit values are mapped linearly to 0..255 and not rounded. A grey visible image is
+    repeated to three channels; an alpha channel is dropped. Orientation tags are ignored, since they would turn one
+    modality only.
+
+    Required keys: ``vi_path`` (or ``img_path``), ``ir_path``. Added: ``img``, ``img_path``, ``vi_path``, ``img_shape``,
+    ``ori_shape`` (both (H, W)).
+
+    Args:
+        to_float32 (bool): Give float32 also for 8-bit pairs.
+        ir_channel (str | int): How an infrared file with three channels becomes one: their ``'mean'`` (rounded in an
+            8-bit image) or the channel of that index in B, G, R order.
+        ir_range (str | tuple[float, float]): The raw infrared values that become 0 and 255; values beyond are clipped.
+            ``'dtype'`` is the full range of the integer type. A camera that fills 14 of 16 bit wants (0, 16383).
+        vi_range (str | tuple[float, float]): The same for the visible image.
+        imdecode_backend (str): ``'cv2'`` or ``'pillow'``.
+        backend_args (dict, optional): Arguments of mmengine's file backend.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: A file is empty, no readable image or has an unsupported type; the two sizes differ.
+
+    Examples:
+        >>> import cv2, numpy as np, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     vi, ir = f'{folder}/vi.png', f'{folder}/ir.png'
+        ...     _ = cv2.imwrite(vi, np.full((4, 6, 3), (1, 2, 3), np.uint8))
+        ...     _ = cv2.imwrite(ir, np.full((4, 6), 32768, np.uint16))
+        ...     results = LoadPairFromFile()(dict(vi_path=vi, ir_path=ir))
+        >>> results['img'].shape, results['img'][0, 0].round(3).tolist()
+        ((4, 6, 4), [1.0, 2.0, 3.0, 127.502])
+    """
+
+    def __init__(self,
+                 to_float32: bool = False,
+                 ir_channel: str | int = 'mean',
+                 ir_range: str | Sequence[float] = 'dtype',
+                 vi_range: str | Sequence[float] = 'dtype',
+                 imdecode_backend: str = 'cv2',
+                 backend_args: dict | None = None) -> None:
+        # `0 == False`: a bool is no channel.
+        if ir_channel != 'mean' and (isinstance(ir_channel, bool) or ir_channel not in (0, 1, 2)):
+            raise ValueError(f"ir_channel must be 'mean' or a channel 0, 1, 2 (B, G, R), but is {ir_channel!r}.")
+        if imdecode_backend not in _BACKENDS:
+            raise ValueError(f'imdecode_backend must be one of {_BACKENDS}, but is {imdecode_backend!r}; others do not '
+                             'keep 16 bit, or not the order of the colours.')
+        self.to_float32 = to_float32
+        self.ir_channel = ir_channel
+        self.ir_range = _check_range('ir_range', ir_range)
+        self.vi_range = _check_range('vi_range', vi_range)
+        self.imdecode_backend = imdecode_backend
+        self.backend_args = backend_args.copy() if backend_args else None
+
+    def _decode(self, content: bytes, path: str) -> np.ndarray:
+        if self.imdecode_backend == 'pillow':
+            mode = Image.open(io.BytesIO(content)).mode
+            if mode not in _PILLOW_MODES:
+                # Pillow hands out palette indices and CMYK as they are, which would pass for grey and for alpha.
+                raise ValueError(f'its mode {mode!r} cannot be read with Pillow; use imdecode_backend="cv2"')
+        img = mmcv.imfrombytes(content, flag='unchanged', backend=self.imdecode_backend)
+        if img is None:
+            raise ValueError('unknown format, or the file is damaged')
+        return img
+
+    def _read(self, path: str, what: str) -> np.ndarray:
+        """Image of a file as (H, W, 1) or (H, W, 3), raw values."""
+        try:
+            content = fileio.get(path, backend_args=self.backend_args)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise FileNotFoundError(f'The {what} image does not exist: {path}.') from error
+        if not content:
+            raise ValueError(f'The {what} image is an empty file (0 bytes): {path}. Restore or remove the pair.')
+        try:
+            img = self._decode(content, path)
+        except (ValueError, OSError, SyntaxError, cv2.error) as error:
+            raise ValueError(f'The {what} image cannot be read: {path} ({error}).') from error
+        img = img[..., None] if img.ndim == 2 else img
+        channels = img.shape[2] if img.ndim == 3 else None
+        if channels in (2, 4):  # grey or colour with alpha
+            img = img[..., :channels - 1]
+        elif channels not in (1, 3):
+            raise ValueError(f'The {what} image must have one or three channels, an alpha channel aside, but {path} has '
+                             f'shape {img.shape}.')
+        return img
+
+    @staticmethod
+    def _to_scale(img: np.ndarray, value_range: str | tuple[float, float], path: str, name: str) -> np.ndarray:
+        """Raw values to 0..255: uint8 as it is, everything else as float32."""
+        if value_range == 'dtype':
+            if img.dtype == np.uint8:
+                return img
+            if img.dtype != np.uint16:
+                raise ValueError(f'{path} holds {img.dtype} values, whose range is unknown: give {name}=(low, high), the '
+                                 'raw values that become 0 and 255.')
+            value_range = (0., 65535.)
+        low, high = value_range
+        # float64 in between: float32 cannot hold (value - low) of wide integers exactly.
+        scaled = (img.astype(np.float64) - low) * (255 / (high - low))
+        return np.clip(scaled, 0, 255).astype(np.float32)
+
+    def _to_one_channel(self, ir: np.ndarray) -> np.ndarray:
+        if ir.shape[2] == 1:
+            return ir
+        if self.ir_channel != 'mean':
+            return ir[..., self.ir_channel:self.ir_channel + 1]
+        mean = ir.mean(axis=2, keepdims=True)
+        return np.rint(mean).astype(np.uint8) if ir.dtype == np.uint8 and not self.to_float32 else mean
+
+    def transform(self, results: dict) -> dict:
+        """Read the pair.
+
+        Args:
+            results (dict): With ``vi_path`` or ``img_path``, and ``ir_path``.
+
+        Returns:
+            dict: With ``img`` and its shapes added.
+        """
+        vi_path = results.get('vi_path', results.get('img_path'))
+        ir_path = results.get('ir_path')
+        if vi_path is None or ir_path is None:
+            raise ValueError('A pair needs `vi_path` (or `img_path`) and `ir_path`, but there are only the keys '
+                             f'{sorted(results)}. Use PairedSegDataset or one of its subclasses.')
+        vi, ir = self._read(vi_path, 'visible'), self._read(ir_path, 'infrared')
+        if vi.shape[:2] != ir.shape[:2]:
+            raise ValueError(
+                f'The two images of a pair must have the same size, but {vi_path} has {vi.shape[0]}x{vi.shape[1]} and '
+                f'{ir_path} has {ir.shape[0]}x{ir.shape[1]} pixels (height x width). Register the pair, then resize or '
+                'crop both to the same area before loading.')
+        vi = self._to_scale(vi, self.vi_range, vi_path, 'vi_range')
+        ir = self._to_one_channel(self._to_scale(ir, self.ir_range, ir_path, 'ir_range'))
+
+        eight_bit = vi.dtype == np.uint8 and ir.dtype == np.uint8 and not self.to_float32
+        img = np.empty((*vi.shape[:2], 4), np.uint8 if eight_bit else np.float32)
+        img[..., :3] = vi
+        img[..., 3:] = ir
+        results.update(img=img, img_path=vi_path, vi_path=vi_path, img_shape=img.shape[:2], ori_shape=img.shape[:2])
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(to_float32={self.to_float32}, ir_channel={self.ir_channel!r}, '
+                f'ir_range={self.ir_range!r}, vi_range={self.vi_range!r}, '
+                f'imdecode_backend={self.imdecode_backend!r}, backend_args={self.backend_args})')

@@ -1,0 +1,125 @@
+"""What every fusion metric needs: the check of its images, the correlation of two, a windowed mean."""
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FLAT = 1e-8
+"""Grey levels of standard deviation below which an image counts as constant: far above the rounding error of float64
+on 0..255, far below anything a camera or an 8-bit file can hold."""
+
+
+def as_images(**images: Tensor) -> tuple[Tensor, ...]:
+    """Check images that belong together and bring them to float64.
+
+    Args:
+        **images (Tensor): Name to image, each (B, 1, H, W) of any real dtype, in 0..255. The names are for messages.
+
+    Returns:
+        tuple[Tensor, ...]: The images in the order given, (B, 1, H, W) float64.
+
+    Raises:
+        TypeError: An image is not a tensor, or is bool or complex.
+        ValueError: An image is not (B, 1, H, W), is smaller than 2x2, has another shape or device than the first, holds
+            NaN or infinity, or lies outside 0..255 by more than half a grey level.
+
+    Example:
+        >>> image, = as_images(image=torch.zeros(1, 1, 4, 4, dtype=torch.uint8))
+        >>> image.dtype
+        torch.float64
+    """
+    first_name, first = next(iter(images.items()))
+    checked = []
+    for name, image in images.items():
+        if not isinstance(image, Tensor):
+            raise TypeError(f'{name} must be a torch.Tensor, but is {type(image).__name__}; '
+                            'use torch.from_numpy(array)[None, None] for a grey array')
+        if image.dtype == torch.bool or image.is_complex():
+            raise TypeError(f'{name} must hold grey values, but its dtype is {image.dtype}; convert it to '
+                            'float or uint8')
+        if image.ndim != 4 or image.shape[1] != 1:
+            raise ValueError(f'{name} must have the shape (B, 1, H, W), but has {tuple(image.shape)}; convert colour '
+                             'to luminance and add the missing dimensions')
+        if image.shape[0] < 1 or min(image.shape[2:]) < 2:
+            raise ValueError(f'{name} must hold at least one image of 2x2 pixels, but has the shape '
+                             f'{tuple(image.shape)}')
+        if image.shape != first.shape:
+            raise ValueError(f'{name} has the shape {tuple(image.shape)}, but {first_name} has {tuple(first.shape)}; '
+                             'resize or crop them to one shape')
+        if image.device != first.device:
+            raise ValueError(f'{name} is on {image.device}, but {first_name} is on {first.device}; move them to '
+                             'one device')
+        image = image.double()
+        low, high = (bound.item() for bound in image.aminmax())
+        # aminmax hands a NaN on, and no comparison with NaN is true.
+        if not (low >= -0.5 and high <= 255.5):
+            if not image.isfinite().all():
+                raise ValueError(f'{name} holds NaN or infinite values; fusion metrics are not defined on them')
+            raise ValueError(f'{name} must be in 0..255, but spans {low:g}..{high:g}; scale it to 8-bit grey levels')
+        checked.append(image)
+    return tuple(checked)
+
+
+def centred(image: Tensor) -> Tensor:
+    """Subtract the mean of each image; an image that is constant up to rounding error becomes exactly zero.
+
+    Args:
+        image (Tensor): (B, 1, H, W) in grey levels.
+
+    Returns:
+        Tensor: (B, 1, H, W).
+    """
+    rest = image - image.mean(dim=(1, 2, 3), keepdim=True)
+    flat = rest.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() < FLAT
+    return rest.masked_fill(flat, 0.0)
+
+
+def pearson(first: Tensor, second: Tensor) -> Tensor:
+    """Pearson's correlation of two images, image by image.
+
+    The correlation with a constant image is undefined (0/0) and has no limit; it is taken as 0, "no linear relation".
+
+    Args:
+        first (Tensor): (B, 1, H, W) in grey levels, differences of images included.
+        second (Tensor): The same.
+
+    Returns:
+        Tensor: (B,) in [-1, 1].
+
+    Example:
+        >>> ramp = torch.arange(16, dtype=torch.float64).view(1, 1, 4, 4)
+        >>> pearson(ramp, 100 - 2 * ramp)
+        tensor([-1.], dtype=torch.float64)
+    """
+    first, second = centred(first), centred(second)
+    product = (first * second).sum(dim=(1, 2, 3))
+    norm = (first.square().sum(dim=(1, 2, 3)) * second.square().sum(dim=(1, 2, 3))).sqrt()
+    return torch.where(norm > 0, product / norm.where(norm > 0, torch.ones_like(norm)), torch.zeros_like(norm))
+
+
+def gaussian_window(size: int, sigma: float, like: Tensor) -> Tensor:
+    """One axis of a Gaussian window of weight 1; the two-dimensional window is its outer product with itself.
+
+    Args:
+        size (int): Number of pixels, odd.
+        sigma (float): Standard deviation in pixels.
+        like (Tensor): Gives dtype and device.
+
+    Returns:
+        Tensor: (size,).
+    """
+    offset = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
+    window = torch.exp(-offset.square() / (2 * sigma**2))
+    return window / window.sum()
+
+
+def windowed_mean(image: Tensor, window: Tensor) -> Tensor:
+    """Weighted mean in every window that lies wholly inside the image.
+
+    Args:
+        image (Tensor): (B, 1, H, W).
+        window (Tensor): (n,), one axis of the separable, symmetric window.
+
+    Returns:
+        Tensor: (B, 1, H - n + 1, W - n + 1).
+    """
+    return F.conv2d(F.conv2d(image, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))

@@ -1,0 +1,82 @@
+"""What every fusion of an infrared and a visible image takes and gives."""
+from abc import ABCMeta, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmfusion.attribution import Scorer
+
+
+@dataclass
+class FusionResult:
+    """The outcome of one fusion. B samples, C classes, H x W pixels."""
+
+    fused: Tensor
+    """Fused luminance (B, 1, H, W) in [0, 1]."""
+    weight_ir: Tensor
+    """Weight of the infrared image (B, 1, H, W) in [0, 1]."""
+    weight_vi: Tensor
+    """Weight of the visible image (B, 1, H, W); the two weights add to 1."""
+    region_ir: Tensor | None = None
+    """Attribution of the infrared image per class (B, C), at least 0; None where nothing was attributed."""
+    region_vi: Tensor | None = None
+    """Attribution of the visible image per class (B, C)."""
+    attention: list[Tensor] = field(default_factory=list)
+    """Attention per stage (B, 1, H, W), before the sigmoid; empty for fusions without stages."""
+    labels: Tensor | None = None
+    """Class ids (B, H, W) that the attribution used: given or predicted."""
+
+
+class BaseFusion(BaseModule, metaclass=ABCMeta):
+    """A fusion: infrared and visible luminance in, fused luminance out."""
+
+    @abstractmethod
+    def forward(self,
+                ir: Tensor,
+                vi: Tensor,
+                scorer: Scorer | None = None,
+                labels: Tensor | None = None,
+                *,
+                strength: float = 1.0,
+                ignore: Tensor | None = None) -> FusionResult:
+        """Fuse a batch of pairs.
+
+        Args:
+            ir (Tensor): Infrared images (B, 1, H, W) in [0, 1].
+            vi (Tensor): Visible luminance (B, 1, H, W) in [0, 1].
+            scorer (Callable, optional): The segmentor as a function of one luminance image, (B, 1, H, W) to scores
+                (B, C, H, W).
+            labels (Tensor, optional): Class ids (B, H, W). Predicted from the mean of the two images when absent.
+            strength (float): How far the attribution moves the weights away from one half, in [0, 1].
+            ignore (Tensor, optional): Pixels (B, H, W) that are padding, as booleans; used where labels are predicted.
+
+        Returns:
+            FusionResult: The fused image and what led to it.
+        """
+
+    @staticmethod
+    def check_pair(ir: Tensor, vi: Tensor) -> None:
+        """Refuse images that are no pair.
+
+        Raises:
+            ValueError: Not two (B, 1, H, W) float tensors of one shape.
+        """
+        if ir.ndim != 4 or ir.shape[1] != 1 or ir.shape != vi.shape or not (ir.is_floating_point()
+                                                                            and vi.is_floating_point()):
+            raise ValueError('infrared and visible luminance must be float tensors of one shape (B, 1, H, W), got '
+                             f'{ir.dtype} {tuple(ir.shape)} and {vi.dtype} {tuple(vi.shape)}')
+
+
+def constant_weights(like: Tensor, infrared: float) -> tuple[Tensor, Tensor]:
+    """Weights that are the same everywhere.
+
+    Args:
+        like (Tensor): Gives shape, device and type.
+        infrared (float): Weight of the infrared image in [0, 1].
+
+    Returns:
+        tuple[Tensor, Tensor]: Weights of the infrared and the visible image, like ``like``.
+    """
+    return torch.full_like(like, infrared), torch.full_like(like, 1 - infrared)

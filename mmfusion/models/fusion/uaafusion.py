@@ -1,0 +1,206 @@
+"""UAAFusion: unfolding attribution analysis fusion, the preprocessor in front of any segmentor."""
+import torch
+from torch import Tensor
+
+from mmfusion.attribution import BASELINES, ESTIMATORS, Scorer, TrajectoryAttribution, isolated, region_attribution
+from mmfusion.attribution.quadrature import quadrature
+from mmfusion.attribution.region import REGIONS
+from mmfusion.attribution.trajectory import NORMALIZATIONS
+from mmfusion.registry import MODELS
+
+from .base import BaseFusion, FusionResult, constant_weights
+from .released import RELEASED_FUSION, RELEASED_HEAD, convert_fusion_state_dict
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f'unknown {name} {value!r}; choose one of {", ".join(map(repr, choices))}')
+
+
+@MODELS.register_module()
+class UAAFusion(BaseFusion):
+    r"""Fusion whose objective and attention come from attribution analysis of the segmentor.
+
+    The attribution :math:`A_c` of each class in each source
+    (:func:`~mmfusion.attribution.region_attribution`) is spread over the label map and normalised to weights
+
+    .. math:: w_I = \frac{W_I + \epsilon}{W_I + W_V + 2 \epsilon}, \qquad w_V = 1 - w_I,
+
+    which set the target of the unfolding's data steps; the attribution of the unfolding's own iterates gates the stages.
+    Source: Bai et al., "Deep Unfolding Multi-modal Image Fusion Network via Attribution Analysis", IEEE TCSVT 2025,
+    arXiv 2502.01467. The defaults correct what cancels itself in the released network; see :meth:`from_released` for that.
+
+    Args:
+        num_stages (int): Stages of the unfolding.
+        channels (int): Feature channels of the unfolding, even.
+        steps (int): Nodes of the path integral per source.
+        rule (str): Quadrature rule: 'left', 'right', 'midpoint', 'trapezoid' or 'gauss_legendre'.
+        baseline (str): Start of the path: 'blur', 'mean' or 'black'. A black one prefers whatever is bright.
+        estimator (str): 'exact', 'multiplexed' or 'endpoint'.
+        region (str): 'sample', or 'batch' for regions that run over the whole batch (released).
+        attribution (bool): Weigh the sources by attribution; one half each otherwise.
+        attention (str, optional): How the attribution of the iterates is normalised before it gates the stages: 'rms', or
+            'none' (released: a gate that is one half everywhere). None switches it off, and spares a pass of the
+            segmentor per stage.
+        max_batch (int, optional): Largest number of images in one pass of the segmentor while it is attributed. ``'auto'``
+            is the batch size itself, node after node.
+        eps (float): :math:`\epsilon` above, which keeps sources without evidence at one half each.
+        ignore_index (int): Label of pixels of no class; they get weights of one half.
+        num_classes (int, optional): Number of classes C. Found out from the scorer when absent.
+        head (dict, optional): Config of the unfolding head; ``num_stages`` and ``channels`` above go into it.
+        init_cfg (dict, optional): mmengine's initialisation config.
+
+    Raises:
+        ValueError: An option is unknown or out of range.
+
+    Examples:
+        >>> fusion = UAAFusion(num_stages=2, channels=4, steps=2)
+        >>> ir, vi = torch.rand(1, 1, 16, 24), torch.rand(1, 1, 16, 24)
+        >>> scorer = lambda x: torch.cat([x, 1 - x], dim=1)  # a segmentor of two classes
+        >>> result = fusion(ir, vi, scorer)
+        >>> result.fused.shape, result.region_ir.shape, len(result.attention)
+        (torch.Size([1, 1, 16, 24]), torch.Size([1, 2]), 2)
+    """
+
+    def __init__(self,
+                 num_stages: int = 5,
+                 channels: int = 32,
+                 steps: int = 5,
+                 rule: str = 'gauss_legendre',
+                 baseline: str = 'blur',
+                 estimator: str = 'exact',
+                 region: str = 'sample',
+                 attribution: bool = True,
+                 attention: str | None = 'rms',
+                 max_batch: int | str | None = None,
+                 eps: float = 1e-8,
+                 ignore_index: int = 255,
+                 num_classes: int | None = None,
+                 head: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        quadrature(rule, steps)  # Refuses what does not go together before the first batch.
+        _check_choice('baseline', baseline, BASELINES)
+        _check_choice('estimator', estimator, ESTIMATORS)
+        _check_choice('region', region, REGIONS)
+        if attention is not None:
+            _check_choice('attention', attention, NORMALIZATIONS)
+        if isinstance(max_batch, str):
+            _check_choice('max_batch', max_batch, ('auto', ))
+        elif max_batch is not None and max_batch < 1:
+            raise ValueError(f"max_batch must be positive, 'auto' or None, got {max_batch}")
+        if not eps > 0:
+            raise ValueError(f'eps must be positive so that sources without evidence share equally, got {eps}')
+        self.steps = steps
+        self.rule = rule
+        self.baseline = baseline
+        self.estimator = estimator
+        self.region = region
+        self.attribution = attribution
+        self.attention = attention
+        self.max_batch = max_batch
+        self.eps = eps
+        self.ignore_index = ignore_index
+        self.num_classes = num_classes
+        self.head = MODELS.build({
+            'type': 'MemoryUnfoldingHead',
+            'num_stages': num_stages,
+            'channels': channels,
+            **(head or {})
+        })
+
+    @classmethod
+    def from_released(cls, state_dict: dict, steps: int = 5) -> 'UAAFusion':
+        """The released network, with its behaviour, from a published state dict.
+
+        Args:
+            state_dict (dict): Released layout (``model_f``), with or without a ``module.`` prefix, or the checkpoint
+                that holds it under ``model_f``.
+            steps (int): Nodes of the right-hand rule.
+
+        Returns:
+            UAAFusion: In evaluation mode.
+
+        Raises:
+            ValueError: The state dict is of another architecture; the message lists the keys.
+        """
+        sizes, converted = convert_fusion_state_dict(state_dict)
+        fusion = cls(**sizes, **{**RELEASED_FUSION, 'steps': steps}, head=dict(RELEASED_HEAD))
+        fusion.load_state_dict(converted)
+        return fusion.eval()
+
+    def forward(self,
+                ir: Tensor,
+                vi: Tensor,
+                scorer: Scorer | None = None,
+                labels: Tensor | None = None,
+                *,
+                strength: float = 1.0,
+                ignore: Tensor | None = None) -> FusionResult:
+        """Fuse a batch of pairs; see :meth:`BaseFusion.forward`.
+
+        Raises:
+            ValueError: The images are no pair, or attribution is asked for without a scorer.
+        """
+        self.check_pair(ir, vi)
+        attributed = self.attribution and strength > 0
+        region_ir = region_vi = attend = None
+        weight_ir, weight_vi = constant_weights(ir, 0.5)
+        if attributed or self.attention is not None:
+            if scorer is None:
+                raise ValueError('UAAFusion attributes a segmentor: pass a scorer, or switch attribution and attention '
+                                 'off (attribution=False, attention=None)')
+            if labels is None:
+                labels = self._predict_labels(scorer, ir, vi, ignore)
+        if attributed:
+            region_ir, region_vi = self._region_attribution(scorer, ir, vi, labels)
+            weight_ir = self._spread(region_ir, region_vi, labels).to(ir)
+            weight_ir = 0.5 + strength * (weight_ir - 0.5)
+            weight_vi = 1 - weight_ir
+        if self.attention is not None:
+            attend = TrajectoryAttribution(scorer, labels, self.ignore_index, self.attention).update
+        fused, attention = self.head(ir, vi, weight_ir, weight_vi, attend)
+        return FusionResult(fused, weight_ir, weight_vi, region_ir, region_vi, attention, labels)
+
+    def _predict_labels(self, scorer: Scorer, ir: Tensor, vi: Tensor, ignore: Tensor | None) -> Tensor:
+        """Most likely classes (B, H, W) of the image that the unfolding starts from."""
+        with isolated(scorer, ir.device), torch.no_grad():
+            labels = scorer((ir.detach() + vi.detach()) / 2).argmax(1)
+        return labels if ignore is None else labels.masked_fill(ignore, self.ignore_index)
+
+    def _count_classes(self, scorer: Scorer, image: Tensor) -> int:
+        classes = self.num_classes or getattr(scorer, 'num_classes', None)
+        if classes is None:
+            with isolated(scorer, image.device), torch.no_grad():
+                classes = scorer(image[:1].detach()).shape[1]
+        return classes
+
+    def _region_attribution(self, scorer: Scorer, ir: Tensor, vi: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        options = dict(
+            num_classes=self._count_classes(scorer, ir),
+            steps=self.steps,
+            rule=self.rule,
+            baseline=self.baseline,
+            estimator=self.estimator,
+            region=self.region,
+            max_batch=len(ir) if self.max_batch == 'auto' else self.max_batch,
+            ignore_index=self.ignore_index,
+            generator=self._generator())
+        if self.region == 'batch':  # A region must not run over the two sources as well.
+            return tuple(region_attribution(scorer, image, labels, **options) for image in (ir, vi))
+        both = region_attribution(scorer, torch.cat([ir, vi]), torch.cat([labels, labels]), **options)
+        return both.chunk(2)
+
+    def _generator(self) -> torch.Generator | None:
+        """Signs of the multiplexed estimator follow the global stream, so a seeded run repeats itself."""
+        if self.estimator != 'multiplexed':
+            return None
+        return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+
+    def _spread(self, region_ir: Tensor, region_vi: Tensor, labels: Tensor) -> Tensor:
+        """Weight of the infrared image (B, 1, H, W) from attributions (B, C) and labels (B, H, W)."""
+        share = (region_ir + self.eps) / (region_ir + region_vi + 2 * self.eps)
+        # One more class for pixels of none.
+        share = torch.cat([share, torch.full_like(share[:, :1], 0.5)], dim=1)
+        index = labels.long().masked_fill(labels == self.ignore_index, share.shape[1] - 1)
+        return share.gather(1, index.flatten(1)).view(len(index), 1, *index.shape[1:])

@@ -17,16 +17,16 @@ class MSRSDataset(PairedSegDataset):
     * Splits are folders: ``train`` (1083 pairs) and ``test`` (361). There is no validation split. The last letter of a
       name says day (D, 715 in all) or night (N, 729).
     * A class that occurs neither in the labels nor in the prediction of a test set has IoU ``nan``, and mmseg's
-      ``IoUMetric`` leaves it out of mIoU (``nanmean``). A class that occurs only in the prediction has IoU 0 and counts.
-      So an mIoU over a set with few classes must not be compared with one over the whole test split; the weakly labelled
-      selection used in this project's own checks knows only ids 0 to 3, and its mIoU is not "the MSRS mIoU".
+      ``IoUMetric`` leaves it out of mIoU (``nanmean``). A class that occurs only in the prediction has IoU 0 and
+      counts. So an mIoU over a set with few classes must not be compared with one over the whole test split; the weakly
+      labelled selection used in this project's own checks knows only ids 0 to 3, and its mIoU is not "the MSRS mIoU".
 
     Layout: ``data/msrs/{train,test}/{vi,ir,Segmentation_labels}/00001D.png``; other image formats are found as well.
 
-    Cite: L. Tang, J. Yuan, H. Zhang, X. Jiang, J. Ma, "PIAFusion: A progressive infrared and visible image fusion network
-    based on illumination aware", Information Fusion 83-84, 2022; and, since MSRS is selected and enhanced from it, Q. Ha
-    et al., "MFNet", IROS 2017. Available at github.com/Linfeng-Tang/MSRS, which states no licence: the images are not
-    part of mmfusion, and whoever wants more than research use asks the authors.
+    Cite: L. Tang, J. Yuan, H. Zhang, X. Jiang, J. Ma, "PIAFusion: A progressive infrared and visible image fusion
+    network based on illumination aware", Information Fusion 83-84, 2022; and, since MSRS is selected and enhanced
+    from it, Q. Ha et al., "MFNet", IROS 2017. Available at github.com/Linfeng-Tang/MSRS, which states no licence: the
+    images are not part of mmfusion, and whoever wants more than research use asks the authors.
 
     Args:
         **kwargs: See :class:`PairedSegDataset`. ``data_root='data/msrs/train'`` is enough for the training split;

@@ -1,4 +1,5 @@
 """Pairs of a visible and an infrared image with a label map, in three folders."""
+import logging
 from collections.abc import Mapping, Sequence
 
 from mmengine import fileio
@@ -170,9 +171,11 @@ class PairedSegDataset(BaseSegDataset):
             return
         text = '\n'.join(f'  {len(names)} {what}: {_listed(names)}' for what, names in problems.items())
         if self.allow_unpaired and complete:
-            print_log(f'{type(self).__name__} leaves out incomplete pairs and uses {complete}:\n{text}', 'current', 30)
+            print_log(f'{type(self).__name__} leaves out incomplete pairs and uses {complete}:\n{text}', 'current',
+                      logging.WARNING)
             return
-        remedy = f'set allow_unpaired=True to use only the {complete} complete pairs' if complete else 'check the folders'
+        use_rest = f'set allow_unpaired=True to use only the {complete} complete pairs'
+        remedy = use_rest if complete else 'check the folders'
         raise ValueError(
             f'{type(self).__name__}: not every pair is complete.\n{text}\nPairs are matched by the file name without '
             f'its suffix (vi_suffix={self.vi_suffix}, ir_suffix={self.ir_suffix}, '

@@ -1,1 +1,1 @@
-
+"""What runs around the loops."""

@@ -111,11 +111,12 @@ def _draw_sky(canvas: Canvas, rng: np.random.Generator, camera: Camera, night: b
     share = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
     clouds = smooth_noise(rng, (rows, camera.width), ((3, 4), (5, 9), (9, 18)))
     clouds = np.clip(0.5 * (clouds - rng.uniform(-0.6, 0.6)), 0, 1)
-    zenith, haze = linear((206, 150, 96)), linear((224, 212, 200))
-    colour = zenith + share[..., None] * (haze - zenith)
-    colour = colour + clouds[..., None] * (linear((232, 230, 228)) - colour) * 0.8
+    zenith, haze, white = (np.float32(linear(c)) for c in ((206, 150, 96), (224, 212, 200), (232, 230, 228)))
     if night:
-        colour = (0.004 + 0.016 * share[..., None] ** 2 + 0.012 * clouds[..., None]) * np.array([1.1, 0.85, 0.8])
+        colour = (0.012 + 0.03 * share ** 2 + 0.03 * clouds)[..., None] * np.float32((1.1, 0.85, 0.8))
+    else:
+        colour = zenith + share[..., None] * (haze - zenith)
+        colour = colour + (0.8 * clouds[..., None]) * (white - colour)
     canvas.light[:rows] = colour
     canvas.heat[:rows] = rng.uniform(*SKY_HEAT) + 0.05 * share ** 2 + 0.12 * clouds
 
@@ -160,8 +161,9 @@ def _texture_land(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> N
     columns = np.arange(camera.width, dtype=np.float32)[None]
     scale = 9.0  # texels per metre
     map_x = (columns - camera.vanishing) / camera.focal * depth * scale
-    map_y = np.broadcast_to(depth * scale, map_x.shape)
-    shared, own = (cv2.remap(t, map_x % 127, np.ascontiguousarray(map_y % 127), cv2.INTER_LINEAR) for t in (tile, other))
+    map_y = np.ascontiguousarray(np.broadcast_to(depth * scale, map_x.shape))
+    laid = cv2.remap(np.dstack([tile, other]), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    shared, own = laid[..., 0], laid[..., 1]
     fade = np.clip(6.0 / depth, 0.15, 1.0)  # far away the texture is finer than a pixel
     canvas.albedo[top:] *= np.clip(1 + 0.22 * fade * shared, 0.3, 2.0)[..., None]
     canvas.heat[top:] += fade * (0.020 * shared + 0.016 * own)
@@ -174,14 +176,15 @@ def _draw_skyline(canvas: Canvas, rng: np.random.Generator, camera: Camera, nigh
     steps = 24
     edge = top + 0.03 * camera.height * rng.standard_normal(steps)
     outline = np.stack([np.linspace(-1, width, steps), np.minimum(edge, camera.horizon - 1)], 1)
-    canvas.fill(np.concatenate([outline, [(width, foot), (-1, foot)]]), colour=linear(_LEAVES[rng.integers(len(_LEAVES))]),
-                heat=rng.uniform(*LEAF_HEAT))
+    canvas.fill(np.concatenate([outline, [(width, foot), (-1, foot)]]),
+                colour=linear(_LEAVES[rng.integers(len(_LEAVES))]), heat=rng.uniform(*LEAF_HEAT))
     for _ in range(rng.integers(1, 4)):
         x, wide, tall = rng.uniform(0, width), width * rng.uniform(0.08, 0.2), camera.height * rng.uniform(0.10, 0.22)
         _draw_house(canvas, rng, x - wide / 2, foot - tall, x + wide / 2, foot, night)
 
 
-def _draw_house(canvas: Canvas, rng: np.random.Generator, x0: float, y0: float, x1: float, y1: float, night: bool) -> None:
+def _draw_house(canvas: Canvas, rng: np.random.Generator, x0: float, y0: float, x1: float, y1: float,
+                night: bool) -> None:
     wall, heat = linear(_WALLS[rng.integers(len(_WALLS))]), rng.uniform(*WALL_HEAT)
     wide, tall = x1 - x0, y1 - y0
     gable, chimney, at = rng.random() < 0.6, rng.random() < 0.6, rng.uniform(0.2, 0.7)
@@ -204,7 +207,8 @@ def _draw_house(canvas: Canvas, rng: np.random.Generator, x0: float, y0: float, 
                         heat=heat + (warmth[row, column] if lit[row, column] else -0.08))
 
 
-def _draw_roadside(canvas: Canvas, rng: np.random.Generator, camera: Camera, ground: Ground, side: int, night: bool) -> None:
+def _draw_roadside(canvas: Canvas, rng: np.random.Generator, camera: Camera, ground: Ground, side: int,
+                   night: bool) -> None:
     """Trees, a hedge and a lamp along one side, from far to near."""
     kerb = (ground.right if side > 0 else -ground.left) if ground.kind == 'street' else 0.0
     things = [(rng.uniform(9, 26), 'tree') for _ in range(rng.integers(1, 4))]
@@ -228,7 +232,8 @@ def _draw_tree(canvas: Canvas, rng: np.random.Generator, x: float, y: float, uni
     tall, wide = rng.uniform(3.5, 6.5) * unit, rng.uniform(1.1, 2.0) * unit
     leaves, heat = linear(_LEAVES[rng.integers(len(_LEAVES))]), rng.uniform(*LEAF_HEAT)
     canvas.fill(ellipse(x, y, 1.1 * wide, 0.12 * wide), colour=0.5 * leaves, heat=heat + 0.02)
-    canvas.fill(limb((x, y), (x, y - 0.6 * tall), 0.34 * unit, 0.22 * unit), colour=linear((48, 58, 72)), heat=heat + 0.10)
+    trunk = limb((x, y), (x, y - 0.6 * tall), 0.34 * unit, 0.22 * unit)
+    canvas.fill(trunk, colour=linear((48, 58, 72)), heat=heat + 0.10)
     for _ in range(10):
         angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.75)
         cx, cy = x + wide * reach * np.cos(angle), y - 0.68 * tall + 0.26 * tall * reach * np.sin(angle)
@@ -236,7 +241,8 @@ def _draw_tree(canvas: Canvas, rng: np.random.Generator, x: float, y: float, uni
         canvas.fill(ellipse(cx, cy, 0.5 * wide, 0.16 * tall, 10), colour=leaves * tone, heat=heat + 0.05 * (tone - 1))
 
 
-def _draw_lamp(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, inwards: int, night: bool) -> None:
+def _draw_lamp(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, inwards: int,
+               night: bool) -> None:
     tall, arm = rng.uniform(3.6, 5.0) * unit, inwards * 0.9 * unit
     metal = linear((104, 104, 100))
     canvas.fill(limb((x, y), (x, y - tall), 0.14 * unit, 0.10 * unit), colour=metal, heat=0.41)
@@ -255,16 +261,16 @@ def _texture_upright(canvas: Canvas, rng: np.random.Generator, camera: Camera) -
     canvas.heat[:rows] += np.where(canvas.albedo[:rows, :, 1] > 0, 0.022 * grain, 0)
 
 
-def draw_vents(canvas: Canvas, rng: np.random.Generator, camera: Camera, ground: Ground, count: int) -> None:
+def draw_vents(canvas: Canvas, rng: np.random.Generator, camera: Camera, count: int) -> None:
     """Draw warm covers and vents in the ground: background that is as warm as people."""
     for _ in range(count):
         depth = rng.uniform(1.3, 3.2) * camera.nearest
-        x, y = camera.project(0.0, depth)
-        x, unit = rng.uniform(0.05, 0.95) * camera.width, camera.unit(depth)
-        canvas.fill(ellipse(x, y, 0.34 * unit, 0.10 * unit), colour=linear((70, 70, 72)), heat=rng.uniform(*DISTRACTOR_HEAT))
+        x, y, unit = rng.uniform(0.05, 0.95) * camera.width, camera.project(0.0, depth)[1], camera.unit(depth)
+        canvas.fill(ellipse(x, y, 0.34 * unit, 0.10 * unit), colour=linear((70, 70, 72)),
+                    heat=rng.uniform(*DISTRACTOR_HEAT))
 
 
-def cross_over(canvas: Canvas, camera: Camera, strength: float) -> None:
+def cross_over(canvas: Canvas, strength: float) -> None:
     """Thermal crossover of the land: as warm as the objects nearly, and partly inverted.
 
     Everything below the sky is mirrored at its middle with 0.6 of its contrast and lifted, so that road and grass swap
@@ -272,9 +278,8 @@ def cross_over(canvas: Canvas, camera: Camera, strength: float) -> None:
 
     Args:
         canvas: The drawing before objects stand in it.
-        camera: The camera.
         strength: How far the middle is lifted, 0..0.3.
     """
-    land = canvas.albedo[..., 1] > 0
-    middle = 0.42
-    canvas.heat = np.where(land & (canvas.heat < 0.62), middle + np.float32(strength) - 0.6 * (canvas.heat - middle), canvas.heat)
+    land = (canvas.albedo[..., 1] > 0) & (canvas.heat < min(DISTRACTOR_HEAT) - 0.1)  # the sky reflects nothing
+    middle = np.float32(0.42)
+    canvas.heat = np.where(land, middle + np.float32(strength) - np.float32(0.6) * (canvas.heat - middle), canvas.heat)

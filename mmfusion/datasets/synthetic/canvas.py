@@ -1,5 +1,7 @@
 """The drawing surface of a synthetic scene: what light a point reflects and emits, how warm it is, what it is."""
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -50,8 +52,13 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: Sequen
 
 def ellipse(x: float, y: float, rx: float, ry: float, corners: int = 14) -> np.ndarray:
     """Corners of a polygon inscribed in an axis-parallel ellipse, shape (corners, 2) as x, y."""
+    return _circle(corners) * (rx, ry) + (x, y)
+
+
+@lru_cache
+def _circle(corners: int) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], 1)
+    return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
@@ -61,10 +68,11 @@ def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
 
 def limb(start: Sequence[float], end: Sequence[float], width: float, end_width: float) -> np.ndarray:
     """Corners of a tapering bar between two points, shape (4, 2) as x, y; widths in the unit of the points."""
-    start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-    along = end - start
-    normal = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6) / 2
-    return np.stack([start + normal * width, end + normal * end_width, end - normal * end_width, start - normal * width])
+    (x0, y0), (x1, y1) = start, end
+    length = max(math.hypot(x1 - x0, y1 - y0), 1e-6)
+    nx, ny = (y0 - y1) / length / 2, (x1 - x0) / length / 2
+    return np.array([(x0 + nx * width, y0 + ny * width), (x1 + nx * end_width, y1 + ny * end_width),
+                     (x1 - nx * end_width, y1 - ny * end_width), (x0 - nx * width, y0 - ny * width)])
 
 
 class Canvas:
@@ -110,7 +118,7 @@ class Canvas:
             light: Linear BGR emission; a number means white light.
             label: Class id.
         """
-        corners = [np.round(np.asarray(points, np.float64) * (1 << _SHIFT)).astype(np.int32)]
+        corners = [np.rint(np.asarray(points) * float(1 << _SHIFT)).astype(np.int32)]
         if colour is not None:
             cv2.fillPoly(self.albedo, corners, tuple(float(c) for c in colour), cv2.LINE_8, _SHIFT)
             light = 0.0 if light is None else light

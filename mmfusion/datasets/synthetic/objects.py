@@ -25,15 +25,13 @@ HOT_HEAT = 0.93
 SIGN_RETRO = (0.30, 0.65)
 MARK_RETRO = (0.10, 0.22)
 
-# Reflectance of a printed thing must not exceed the heat it does not have: what infrared may still see of it.
+# What infrared may still see of a printed thing: its emissivity differs a little from what is around it.
 PRINTED_TRACE = 0.008
 
 PAINTS = tuple(linear(c) for c in (
     (236, 238, 240), (196, 194, 190), (40, 38, 205), (190, 92, 32), (38, 36, 34), (40, 190, 235), (70, 130, 60)))
 _WHITE, _BLACK, _RED = linear((238, 240, 242)), linear((28, 28, 30)), linear((36, 30, 205))
 _BLUE, _GREEN, _YELLOW = linear((185, 92, 24)), linear((84, 122, 20)), linear((30, 200, 245))
-_GLASS = linear((72, 62, 54))
-_TYRE = linear((30, 30, 30))
 
 
 def _place(points: np.ndarray, x: float, y: float, unit: float, mirror: float = 1.0) -> np.ndarray:
@@ -74,7 +72,8 @@ def draw_person(canvas: Canvas, rng: np.random.Generator, x: float, y: float, un
         start = shoulder + (side * broad, -0.01)
         elbow = start + 0.17 * np.array([np.sin(angle), -np.cos(angle)])
         hand = elbow + 0.17 * np.array([np.sin(angle + bend), -np.cos(angle + bend)])
-        parts += [(limb(start, elbow, 0.06 * broad, 0.05 * broad), upper), (limb(elbow, hand, 0.05 * broad, 0.04), skin)]
+        parts += [(limb(start, elbow, 0.06 * broad, 0.05 * broad), upper),
+                  (limb(elbow, hand, 0.05 * broad, 0.04), skin)]
     parts += [(limb(shoulder, shoulder + (0.01, 0.07), 0.07, 0.06), skin),
               (ellipse(lean + 0.012, 0.925, 0.062, 0.078), skin)]
     _draw_warm(canvas, parts, x, y, size, mirror, gain)
@@ -82,7 +81,7 @@ def draw_person(canvas: Canvas, rng: np.random.Generator, x: float, y: float, un
 
 def draw_animal(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, contrast: float) -> None:
     """Draw a four-legged animal from the side, from a large dog to a deer (label ``WARM``); see ``draw_person``."""
-    size = rng.uniform(1.0, 1.5) * unit  # height of the raised head
+    size = rng.uniform(0.95, 1.35) * unit  # height of the raised head
     mirror = rng.choice((-1.0, 1.0))
     swing, neck_lean = rng.uniform(0.05, 0.35), rng.uniform(0.10, 0.26)
     fur, skin = rng.uniform(*CLOTHES_HEAT), rng.uniform(*SKIN_HEAT)
@@ -102,7 +101,7 @@ def draw_animal(canvas: Canvas, rng: np.random.Generator, x: float, y: float, un
     _draw_warm(canvas, parts, x, y, size, mirror, gain)
 
 
-def _draw_warm(canvas, parts, x, y, size, mirror, gain) -> None:
+def _draw_warm(canvas: Canvas, parts: list, x: float, y: float, size: float, mirror: float, gain: float) -> None:
     placed = [_place(points, x, y, size, mirror) for points, _ in parts]
     canvas.camouflage(placed, gain)
     for points, (_, heat) in zip(placed, parts):
@@ -120,9 +119,11 @@ def draw_sign(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit
     top = y - height - 2 * size
     canvas.fill(box(x - 0.045 * unit, top + size, x + 0.045 * unit, y), colour=linear((128, 126, 124)), heat=0.40)
     cx, cy = x, y - height - size
-    around = lambda corners, turn, r: np.stack(  # noqa: E731 - regular polygon around the plate's centre
-        [cx + r * np.sin(turn + 2 * np.pi * np.arange(corners) / corners),
-         cy - r * np.cos(turn + 2 * np.pi * np.arange(corners) / corners)], 1)
+
+    def around(corners: int, turn: float, radius: float) -> np.ndarray:
+        angle = turn + 2 * np.pi * np.arange(corners) / corners
+        return np.stack([cx + radius * np.sin(angle), cy - radius * np.cos(angle)], 1)
+
     if kind == 0:
         shapes = [(around(3, 0, 1.25 * size), _RED), (around(3, 0, 0.75 * size), _WHITE),
                   (box(cx - 0.08 * size, cy - 0.4 * size, cx + 0.08 * size, cy + 0.25 * size), _BLACK)]
@@ -133,7 +134,8 @@ def draw_sign(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit
         shapes = [(around(8, np.pi / 8, size), _RED),
                   (box(cx - 0.6 * size, cy - 0.16 * size, cx + 0.6 * size, cy + 0.16 * size), _WHITE)]
     elif kind == 3:
-        arrow = np.array([(-0.14, 0.6), (-0.14, -0.1), (-0.42, -0.1), (0, -0.62), (0.42, -0.1), (0.14, -0.1), (0.14, 0.6)])
+        arrow = np.array([(-0.14, 0.6), (-0.14, -0.1), (-0.42, -0.1), (0, -0.62), (0.42, -0.1), (0.14, -0.1),
+                          (0.14, 0.6)])
         shapes = [(around(16, 0, size), _BLUE), (arrow * size + (cx, cy), _WHITE)]
     elif kind == 4:
         shapes = [(around(4, 0, 1.2 * size), _WHITE), (around(4, 0, 0.85 * size), _YELLOW)]
@@ -158,8 +160,8 @@ def draw_poster(canvas: Canvas, rng: np.random.Generator, x: float, y: float, un
     shapes = [(box(x0, y0, x1, y1), inks[0]),
               (box(x0 + 0.1 * half, y0 + 0.06 * tall, x1 - 0.1 * half, y0 + split * tall), inks[1]),
               (ellipse(x + rng.uniform(-0.4, 0.4) * half, y0 + 0.5 * split * tall, 0.35 * half, 0.18 * tall), inks[2])]
-    shapes += [(box(x0 + 0.15 * half, y0 + (split + row) * tall, x0 + end * half, y0 + (split + row + 0.09) * tall), _BLACK)
-               for row, end in ((0.08, rng.uniform(1.2, 1.8)), (0.24, rng.uniform(0.8, 1.8)))]
+    shapes += [(box(x0 + 0.15 * half, y0 + row * tall, x0 + end * half, y0 + (row + 0.09) * tall), _BLACK)
+               for row, end in ((split + 0.08, rng.uniform(1.2, 1.8)), (split + 0.24, rng.uniform(0.8, 1.8)))]
     _draw_printed(canvas, shapes, retro, trace)
 
 
@@ -170,7 +172,7 @@ def draw_marks(canvas: Canvas, rng: np.random.Generator, shapes: list[np.ndarray
     _draw_printed(canvas, [(shape, ink) for shape in shapes], retro, rng.uniform(-1, 1) * PRINTED_TRACE)
 
 
-def _draw_printed(canvas: Canvas, shapes, retro: float, trace: float) -> None:
+def _draw_printed(canvas: Canvas, shapes: list, retro: float, trace: float) -> None:
     if not shapes:
         return
     canvas.chill([points for points, _ in shapes], trace)

@@ -13,11 +13,12 @@ from .vehicles import draw_vehicle_end, draw_vehicle_side
 NUM_CLASSES = 4
 ABSENT = 0.03
 """Chance that a scene lacks a class, for each of the three object classes."""
-SHARES = dict(warm=(0.028, 0.062), printed=(0.022, 0.050), vehicle=(0.055, 0.105))
+SHARES = dict(warm=(0.025, 0.055), printed=(0.022, 0.050), vehicle=(0.055, 0.105))
 """Objects of a class are added until they cover about this share of the image."""
 MAX_OBJECTS = dict(warm=6, printed=4, vehicle=3)
 MAX_OVERLAP = 0.22
 """How much of the smaller of two objects' boxes the other may cover."""
+_ATTEMPTS = 30
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class SceneOptions:
                 raise ValueError(f'{name} must be in 0..1, got {value!r}')
         if not isinstance(self.max_distractors, int) or self.max_distractors < 0:
             raise ValueError(f'max_distractors must be an integer >= 0, got {self.max_distractors!r}')
+
+
+_Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -88,13 +92,14 @@ def render_scene(seed: np.random.SeedSequence, size: tuple[int, int], night: boo
     glare = trouble.random() < options.glare_fraction
     lift, vents = trouble.uniform(0.14, 0.20), trouble.random()
     height, width = size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
-    camera = Camera(width, height, horizon=height * layout.uniform(0.30, 0.40), vanishing=width * layout.uniform(0.38, 0.62),
-                    focal=height * layout.uniform(1.15, 1.3), eye=layout.uniform(1.9, 2.3))
+    camera = Camera(width, height, horizon=height * layout.uniform(0.30, 0.40),
+                    vanishing=width * layout.uniform(0.38, 0.62), focal=height * layout.uniform(1.15, 1.3),
+                    eye=layout.uniform(1.9, 2.3))
     canvas = Canvas(height, width)
     ground = draw_backdrop(canvas, layout, camera, night)
     if crossover:
-        cross_over(canvas, camera, lift)
-    draw_vents(canvas, trouble, camera, ground, int(vents * (options.max_distractors + 1)))
+        cross_over(canvas, lift)
+    draw_vents(canvas, trouble, camera, int(vents * (options.max_distractors + 1)))
     canvas.keep_background()
     _draw_objects(canvas, layout, camera, ground, night, glare, options)
     label = _reduce_label(canvas.label, size)
@@ -111,14 +116,14 @@ def _children(seed: np.random.SeedSequence, count: int) -> list[np.random.SeedSe
 
 def _draw_objects(canvas: Canvas, rng: np.random.Generator, camera: Camera, ground: Ground, night: bool, glare: bool,
                   options: SceneOptions) -> None:
-    boxes: list[np.ndarray] = []
+    boxes: list[_Box] = []
     present = dict(zip(('warm', 'printed', 'vehicle'), rng.random(3) >= ABSENT))
     marks = _road_marks(rng, camera, ground) if present['printed'] else []
     draw_marks(canvas, rng, marks, night)
     paint = sum(cv2.contourArea(m.astype(np.float32)) for m in marks)
-    boxes += [np.concatenate([m.min(0), m.max(0)]) for m in marks]
+    boxes += [(*m.min(0).tolist(), *m.max(0).tolist()) for m in marks]
     things: list[_Thing] = []
-    for name in ('vehicle', 'printed', 'warm'):
+    for name in ('vehicle', 'warm', 'printed'):
         if present[name]:
             wanted = rng.uniform(*SHARES[name]) * camera.width * camera.height
             things += _place_class(rng, camera, ground, name, wanted - paint * (name == 'printed'), boxes)
@@ -144,14 +149,12 @@ _KINDS = dict(
 
 
 def _place_class(rng: np.random.Generator, camera: Camera, ground: Ground, name: str, wanted: float,
-                 boxes: list[np.ndarray]) -> list[_Thing]:
+                 boxes: list[_Box]) -> list[_Thing]:
     """Find places for objects of one class until they cover about ``wanted`` drawing pixels."""
     things: list[_Thing] = []
-    for _ in range(40):
-        if things and (wanted <= 0 or len(things) >= MAX_OBJECTS[name]):
+    for attempt in range(_ATTEMPTS):
+        if wanted <= 0 or len(things) >= MAX_OBJECTS[name]:
             break
-        if wanted <= 0 and name == 'printed':
-            break  # the paint on the road is enough
         kind, wide, tall, area = _KINDS[name][rng.integers(len(_KINDS[name]))]
         if ground.kind == 'park' and name == 'vehicle':
             kind, wide, tall, area = _KINDS[name][0]
@@ -160,9 +163,10 @@ def _place_class(rng: np.random.Generator, camera: Camera, ground: Ground, name:
         unit = camera.unit(depth)
         if area * unit ** 2 > 1.6 * max(wanted, 0.02 * camera.width * camera.height):
             continue
-        frame = np.array([x - wide / 2 * unit, y - tall * unit, x + wide / 2 * unit, y])
-        seen = np.minimum(frame[2], camera.width) - max(frame[0], 0)
-        if seen < 0.75 * (frame[2] - frame[0]) or any(_overlap(frame, other) > MAX_OVERLAP for other in boxes):
+        frame = (x - wide / 2 * unit, y - tall * unit, x + wide / 2 * unit, y)
+        seen = min(frame[2], camera.width) - max(frame[0], 0)
+        crowding = MAX_OVERLAP if things or attempt < _ATTEMPTS // 2 else 2.5 * MAX_OVERLAP
+        if seen < 0.75 * (frame[2] - frame[0]) or any(_overlap(frame, other) > crowding for other in boxes):
             continue
         boxes.append(frame)
         wanted -= area * unit ** 2
@@ -205,7 +209,8 @@ def _road_marks(rng: np.random.Generator, camera: Camera, ground: Ground) -> lis
     kind = rng.integers(3)
     if kind == 0:  # zebra crossing
         depth = near * rng.uniform(1.25, 1.7)
-        return [camera.strip(s, s + 0.5, depth, depth + 1.6) for s in np.arange(ground.left + 0.3, ground.right - 0.6, 1.05)]
+        stripes = np.arange(ground.left + 0.3, ground.right - 0.6, 1.05)
+        return [camera.strip(s, s + 0.5, depth, depth + 1.6) for s in stripes]
     dashes = [camera.strip(middle - 0.13, middle + 0.13, d, d + 0.28 * near)
               for d in near * (rng.uniform(0.9, 1.1) + np.array([0.0, 0.55, 1.1]))]
     if kind == 1:
@@ -216,12 +221,12 @@ def _road_marks(rng: np.random.Generator, camera: Camera, ground: Ground) -> lis
     return dashes + [shaft, head]
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+def _overlap(one: _Box, other: _Box) -> float:
     """Shared area of two boxes as a share of the smaller one."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    if (sides <= 0).any():
+    wide, tall = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    if wide <= 0 or tall <= 0:
         return 0.0
-    return float(sides.prod() / min((one[2:] - one[:2]).prod(), (other[2:] - other[:2]).prod()))
+    return wide * tall / min((b[2] - b[0]) * (b[3] - b[1]) for b in (one, other))
 
 
 def _reduce_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:

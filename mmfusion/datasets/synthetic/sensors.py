@@ -5,7 +5,7 @@ import numpy as np
 from .backdrop import Camera
 from .canvas import Canvas
 
-DAYLIGHT, NIGHTLIGHT = 1.15, (0.045, 0.075)
+DAYLIGHT, NIGHTLIGHT = 1.15, (0.09, 0.15)
 """Light that falls on everything: linear, 1 lets a white surface just saturate; by night a range over scenes."""
 SHOT_NOISE = dict(day=2.5e-4, night=9e-4)
 """Variance of the linear signal per unit of signal: photon noise; less light, more gain."""
@@ -25,8 +25,8 @@ INFRARED_NOISE = dict(pixel=0.010, row=0.006, column=0.008, shading=0.015)
 """Standard deviations in units of heat: temporal noise, row and column offsets, warm optics (low frequency)."""
 
 
-def visible_image(canvas: Canvas, rng: np.random.Generator, camera: Camera, size: tuple[int, int], night: bool, sun: bool,
-                  noise_level: float) -> np.ndarray:
+def visible_image(canvas: Canvas, rng: np.random.Generator, camera: Camera, size: tuple[int, int], night: bool,
+                  sun: bool, noise_level: float) -> np.ndarray:
     """Photograph the scene in visible light.
 
     Light falls on the scene, saturated lights bloom, optics blur, photons and electronics add noise, gamma 2 encodes.
@@ -48,22 +48,20 @@ def visible_image(canvas: Canvas, rng: np.random.Generator, camera: Camera, size
     shade, sun_x = rng.standard_normal((4, 5), dtype=np.float32), rng.uniform(0.1, 0.9)
     noise = rng.standard_normal((*size, 3), dtype=np.float32)
     height, width = size
-    rows, columns = canvas.heat.shape
+    scale = height / camera.height
     if night:
-        fall = np.full((rows // 4, columns // 4), dark, np.float32)
-        for x, y, rx, ry, strength in canvas.pools:
-            _add_spot(fall, x / 4, y / 4, rx / 4, ry / 4, strength)
-        fall = cv2.resize(fall, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        fall = np.full((height, width), dark, np.float32)
+        for pool in canvas.pools:
+            _add_spot(fall, *(scale * v for v in pool[:4]), pool[4])
     else:  # shadows of clouds
-        fall = DAYLIGHT * (1 + 0.12 * np.tanh(cv2.resize(shade, (columns, rows), interpolation=cv2.INTER_CUBIC)))
-    image = cv2.resize(canvas.albedo * fall[..., None] + np.minimum(canvas.light, 1.2), (width, height),
-                       interpolation=cv2.INTER_AREA)
-    excess = np.maximum(cv2.resize(canvas.light, (width, height), interpolation=cv2.INTER_AREA) - 1, 0)
+        fall = DAYLIGHT * (1 + 0.12 * np.tanh(cv2.resize(shade, (width, height), interpolation=cv2.INTER_CUBIC)))
+    light = cv2.resize(canvas.light, (width, height), interpolation=cv2.INTER_AREA)
     if sun:
         disc = np.zeros((height, width), np.float32)
-        _add_spot(disc, sun_x * width, 0.5 * camera.horizon / rows * height, 0.05 * height, 0.05 * height, 24.0)
-        excess += disc[..., None] * np.array([0.75, 0.93, 1.0], np.float32)
-    image += _bloom(excess)
+        _add_spot(disc, sun_x * width, 0.5 * camera.horizon * scale, 0.04 * height, 0.04 * height, 12.0)
+        light += disc[..., None] * np.float32((0.75, 0.93, 1.0))
+    image = cv2.resize(canvas.albedo, (width, height), interpolation=cv2.INTER_AREA) * fall[..., None] + light
+    image += _bloom(np.maximum(light - 1, 0))
     image = cv2.GaussianBlur(image, (0, 0), VISIBLE_BLUR * height)
     y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]
     image *= ((1 - np.float32(corner) * (x * x + y * y) / 2) * np.float32(exposure))[..., None] * cast

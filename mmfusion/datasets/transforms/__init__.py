@@ -1,8 +1,8 @@
 """Transforms of a pair held as ONE HxWx4 image: B, G, R, infrared, on the 0..255 scale.
 
 Geometric transforms of mmcv and mmseg (``Resize``, ``RandomResize``, ``RandomCrop``, ``RandomFlip``, ``RandomRotate``,
-``Pad``) then treat both modalities and the labels alike. Photometric ones belong into :class:`ApplyToModality`. One trap
-of OpenCV: ``RandomRotate(pad_val=x)`` fills only the first channel with x and the others with 0, so leave it at 0.
+``Pad``) then treat both modalities and the labels alike. Photometric ones belong into :class:`ApplyToModality`. One
+trap of OpenCV: ``RandomRotate(pad_val=x)`` fills only the first channel with x and the others with 0, so leave it at 0.
 """
 from .apply_to_modality import ApplyToModality
 from .load_pair import LoadPairFromFile

@@ -23,8 +23,8 @@ class ApplyToModality(BaseTransform):
 
     mmseg's photometric transforms compute in 8 bit: ``CLAHE`` and ``AdjustGamma`` cast to it, and
     ``PhotoMetricDistortion`` destroys the colours of a float image (OpenCV has the saturation of float images in 0..1,
-    which it rounds). The wrapped transforms therefore get uint8 by default: the float32 image of a 16-bit pair is rounded
-    for them. Where they change nothing, it keeps its precision.
+    which it rounds). The wrapped transforms therefore get uint8 by default: the float32 image of a 16-bit pair is
+    rounded for them. Where they change nothing, it keeps its precision.
 
     Args:
         transforms (dict | Callable | Sequence): What to apply, in order.
@@ -33,8 +33,8 @@ class ApplyToModality(BaseTransform):
             transforms of your own that compute in float on the 0..255 scale.
 
     Raises:
-        ValueError: The image is no pair, or a wrapped transform changed the geometry of the image (its size, a flip, the
-            labels), which would break the registration of the pair.
+        ValueError: The image is no pair, or a wrapped transform changed the geometry of the image (its size, a flip,
+            the labels), which would break the registration of the pair.
 
     Examples:
         >>> import numpy as np
@@ -72,9 +72,9 @@ class ApplyToModality(BaseTransform):
             old, new = before.get(key, ...), after.get(key, ...)
             same = old is new or (not isinstance(old, np.ndarray) and not isinstance(new, np.ndarray) and old == new)
             if not same:
-                raise ValueError(f'A transform wrapped for the {self.modality} image changed {key!r}: {self.transforms}. '
-                                 'Geometric transforms must treat both images alike; put them outside of '
-                                 'ApplyToModality.')
+                raise ValueError(f'A transform wrapped for the {self.modality} image changed {key!r}: '
+                                 f'{self.transforms}. Geometric transforms must treat both images alike; put them '
+                                 'outside of ApplyToModality.')
 
     def transform(self, results: dict) -> dict | None:
         """Apply the wrapped transforms to the chosen part of ``results['img']``.
@@ -99,9 +99,9 @@ class ApplyToModality(BaseTransform):
         changed = after['img']
         changed = changed[..., None] if changed.ndim == 2 else changed
         if changed.shape != part.shape:
-            raise ValueError(f'A transform wrapped for the {self.modality} image changed its shape from {part.shape} to '
-                             f'{changed.shape}: {self.transforms}. Geometric transforms must treat both images alike; '
-                             'put them outside of ApplyToModality.')
+            raise ValueError(f'A transform wrapped for the {self.modality} image changed its shape from {part.shape} '
+                             f'to {changed.shape}: {self.transforms}. Geometric transforms must treat both images '
+                             'alike; put them outside of ApplyToModality.')
         results = dict(after, img=img.copy())
         if not np.array_equal(changed, given):
             results['img'][..., _PARTS[self.modality]] = self._cast(changed, img.dtype)

@@ -31,8 +31,8 @@ class LoadPairFromFile(BaseTransform):
     """Read the files of a pair into one (H, W, 4) image, channels B, G, R, infrared, on the 0..255 scale.
 
     8-bit pairs give uint8. As soon as one source has more than 8 bit, or a range is given, the image is float32 and
-    keeps the precision of the source: 16-bit values are mapped linearly to 0..255 and not rounded. A grey visible image is
-    repeated to three channels; an alpha channel is dropped. Orientation tags are ignored, since they would turn one
+    keeps the precision of the source: 16-bit values are mapped linearly to 0..255 and not rounded. A grey visible image
+    is repeated to three channels; an alpha channel is dropped. Orientation tags are ignored, since they would turn one
     modality only.
 
     Required keys: ``vi_path`` (or ``img_path``), ``ir_path``. Added: ``img``, ``img_path``, ``vi_path``, ``img_shape``,
@@ -59,7 +59,7 @@ class LoadPairFromFile(BaseTransform):
         ...     _ = cv2.imwrite(vi, np.full((4, 6, 3), (1, 2, 3), np.uint8))
         ...     _ = cv2.imwrite(ir, np.full((4, 6), 32768, np.uint16))
         ...     results = LoadPairFromFile()(dict(vi_path=vi, ir_path=ir))
-        >>> results['img'].shape, results['img'][0, 0].round(3).tolist()
+        >>> results['img'].shape, [round(float(value), 3) for value in results['img'][0, 0]]
         ((4, 6, 4), [1.0, 2.0, 3.0, 127.502])
     """
 
@@ -83,7 +83,7 @@ class LoadPairFromFile(BaseTransform):
         self.imdecode_backend = imdecode_backend
         self.backend_args = backend_args.copy() if backend_args else None
 
-    def _decode(self, content: bytes, path: str) -> np.ndarray:
+    def _decode(self, content: bytes) -> np.ndarray:
         if self.imdecode_backend == 'pillow':
             mode = Image.open(io.BytesIO(content)).mode
             if mode not in _PILLOW_MODES:
@@ -103,7 +103,7 @@ class LoadPairFromFile(BaseTransform):
         if not content:
             raise ValueError(f'The {what} image is an empty file (0 bytes): {path}. Restore or remove the pair.')
         try:
-            img = self._decode(content, path)
+            img = self._decode(content)
         except (ValueError, OSError, SyntaxError, cv2.error) as error:
             raise ValueError(f'The {what} image cannot be read: {path} ({error}).') from error
         img = img[..., None] if img.ndim == 2 else img
@@ -111,8 +111,8 @@ class LoadPairFromFile(BaseTransform):
         if channels in (2, 4):  # grey or colour with alpha
             img = img[..., :channels - 1]
         elif channels not in (1, 3):
-            raise ValueError(f'The {what} image must have one or three channels, an alpha channel aside, but {path} has '
-                             f'shape {img.shape}.')
+            raise ValueError(f'The {what} image must have one or three channels, an alpha channel aside, but {path} '
+                             f'has shape {img.shape}.')
         return img
 
     @staticmethod
@@ -122,21 +122,21 @@ class LoadPairFromFile(BaseTransform):
             if img.dtype == np.uint8:
                 return img
             if img.dtype != np.uint16:
-                raise ValueError(f'{path} holds {img.dtype} values, whose range is unknown: give {name}=(low, high), the '
-                                 'raw values that become 0 and 255.')
+                raise ValueError(f'{path} holds {img.dtype} values, whose range is unknown: give {name}=(low, high), '
+                                 'the raw values that become 0 and 255.')
             value_range = (0., 65535.)
         low, high = value_range
         # float64 in between: float32 cannot hold (value - low) of wide integers exactly.
         scaled = (img.astype(np.float64) - low) * (255 / (high - low))
         return np.clip(scaled, 0, 255).astype(np.float32)
 
-    def _to_one_channel(self, ir: np.ndarray) -> np.ndarray:
+    def _to_one_channel(self, ir: np.ndarray, eight_bit: bool) -> np.ndarray:
         if ir.shape[2] == 1:
             return ir
         if self.ir_channel != 'mean':
             return ir[..., self.ir_channel:self.ir_channel + 1]
-        mean = ir.mean(axis=2, keepdims=True)
-        return np.rint(mean).astype(np.uint8) if ir.dtype == np.uint8 and not self.to_float32 else mean
+        mean = ir.mean(axis=2, keepdims=True, dtype=np.float64)
+        return np.rint(mean) if eight_bit else mean
 
     def transform(self, results: dict) -> dict:
         """Read the pair.
@@ -159,12 +159,12 @@ class LoadPairFromFile(BaseTransform):
                 f'{ir_path} has {ir.shape[0]}x{ir.shape[1]} pixels (height x width). Register the pair, then resize or '
                 'crop both to the same area before loading.')
         vi = self._to_scale(vi, self.vi_range, vi_path, 'vi_range')
-        ir = self._to_one_channel(self._to_scale(ir, self.ir_range, ir_path, 'ir_range'))
+        ir = self._to_scale(ir, self.ir_range, ir_path, 'ir_range')
 
         eight_bit = vi.dtype == np.uint8 and ir.dtype == np.uint8 and not self.to_float32
         img = np.empty((*vi.shape[:2], 4), np.uint8 if eight_bit else np.float32)
         img[..., :3] = vi
-        img[..., 3:] = ir
+        img[..., 3:] = self._to_one_channel(ir, eight_bit)
         results.update(img=img, img_path=vi_path, vi_path=vi_path, img_shape=img.shape[:2], ori_shape=img.shape[:2])
         return results
 

@@ -11,11 +11,11 @@ from mmfusion.registry import TRANSFORMS
 class LoadPairAnnotations(LoadAnnotations):
     """mmseg's ``LoadAnnotations`` that refuses labels which cannot be right.
 
-    A label map of the wrong size, in colour or with ids that no class has ends, in mmseg, as an error far from its cause
-    (an assertion on the GPU) or as a wrong figure. Here the file is named.
+    A label map of the wrong size, in colour or with ids that no class has ends, in mmseg, as an error far from its
+    cause (an assertion on the GPU) or as a wrong figure. Here the file is named.
 
-    The size is compared with ``ori_shape``, because in test pipelines labels are loaded after ``Resize`` and stay as they
-    are. Load the pair first.
+    The size is compared with ``ori_shape``, because in test pipelines labels are loaded after ``Resize`` and stay as
+    they are. Load the pair first.
 
     Required keys: ``seg_map_path``, ``ori_shape``; and what the dataset says: ``reduce_zero_label``, ``label_map``,
     ``num_classes``, ``ignore_index``. Added: ``gt_seg_map`` (H, W) uint8, also named in ``seg_fields``.
@@ -59,9 +59,9 @@ class LoadPairAnnotations(LoadAnnotations):
         if label is None:
             raise ValueError(f'The label file cannot be read: {path} (unknown format, or the file is damaged).')
         if label.ndim != 2:
-            raise ValueError(f'A label map has one channel that holds class ids, but {path} has shape {label.shape}: it '
-                             'is a colour picture of the labels. Convert it to ids, or use imdecode_backend="pillow" if '
-                             'it is a palette image.')
+            raise ValueError(f'A label map has one channel that holds class ids, but {path} has shape {label.shape}: '
+                             'it is a colour picture of the labels. Convert it to ids, or use '
+                             'imdecode_backend="pillow" if it is a palette image.')
         if label.dtype.kind == 'f' or label.min() < 0 or label.max() > 255:
             raise ValueError(f'Class ids must be whole numbers in 0..255, but {path} holds {label.dtype} values from '
                              f'{label.min()} to {label.max()}.')
@@ -84,15 +84,15 @@ class LoadPairAnnotations(LoadAnnotations):
         ignore_index = results.get('ignore_index', 255) if self.ignore_index is None else self.ignore_index
         # 8-bit ids: a table of 256 entries replaces mmseg's comparison of the whole map with every old id.
         table = np.arange(256)
-        if results.get('reduce_zero_label', False):
+        reduced = bool(results.get('reduce_zero_label', False))
+        if reduced:
             table = np.where((table == 0) | (table == 255), ignore_index, table - 1)
         label_map = results.get('label_map')
         if label_map is not None:
             renamed = table.copy()
             for old, new in label_map.items():
                 renamed[table == old] = new
-            # A pixel that is ignored already stays so even if the ignore index is an old id.
-            table = np.where(table == ignore_index, ignore_index, renamed)
+            table = renamed
 
         num_classes = results.get('num_classes') if self.num_classes is None else self.num_classes
         if num_classes is not None:
@@ -100,10 +100,10 @@ class LoadPairAnnotations(LoadAnnotations):
             wrong = [int(i) for i in present if table[i] != ignore_index and not 0 <= table[i] < num_classes]
             if wrong:
                 raise ValueError(
-                    f'The label {path} holds the id(s) {wrong}, which no class has: allowed are 0..{num_classes - 1} and '
-                    f'the ignore index {ignore_index}, after reduce_zero_label='
-                    f"{bool(results.get('reduce_zero_label', False))} and label_map={label_map}. Correct the classes or "
-                    'reduce_zero_label of the dataset, or convert the labels.')
+                    f'The label {path} holds the id(s) {wrong}, which no class has: allowed are 0..{num_classes - 1} '
+                    f'and the ignore index {ignore_index}, after reduce_zero_label='
+                    f'{reduced} and label_map={label_map}. Correct the '
+                    'classes or reduce_zero_label of the dataset, or convert the labels.')
         results['gt_seg_map'] = table.astype(np.uint8)[label]
         results.setdefault('seg_fields', []).append('gt_seg_map')
 

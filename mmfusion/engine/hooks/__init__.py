@@ -1,1 +1,13 @@
+"""Hooks of the training and test loops."""
+# mmseg's hooks must be registered before a config asks for one; see mmfusion.models.
+import mmseg.engine.hooks  # noqa: F401
 
+from .attribution_fusion_loss_hook import AttributionFusionLossHook, infrared_shares
+from .checkpoint_architecture_hook import CheckpointArchitectureHook
+from .fusion_visualization_hook import FusionVisualizationHook
+from .iter_seed_hook import IterSeedHook
+
+__all__ = [
+    'AttributionFusionLossHook', 'CheckpointArchitectureHook', 'FusionVisualizationHook', 'IterSeedHook',
+    'infrared_shares'
+]

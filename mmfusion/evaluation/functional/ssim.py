@@ -1,5 +1,4 @@
 """Structural similarity of the fused image to the sources."""
-import torch
 from torch import Tensor
 
 from .common import as_images, gaussian_window, windowed_mean
@@ -29,6 +28,7 @@ def structural_similarity(image: Tensor, reference: Tensor, window: str = 'gauss
         ValueError: The window is unknown, an image is smaller than the window, or see :func:`as_images`.
 
     Example:
+        >>> import torch
         >>> grey = torch.full((1, 1, 16, 16), 100.)
         >>> structural_similarity(grey, grey)
         tensor([1.], dtype=torch.float64)
@@ -41,9 +41,9 @@ def structural_similarity(image: Tensor, reference: Tensor, window: str = 'gauss
         raise ValueError(f'SSIM with a {window} window needs images of at least {size}x{size} pixels, but got '
                          f'{tuple(image.shape[2:])}; use larger images or leave the metric out')
     if window == 'gaussian':
-        weights, unbiased = gaussian_window(size, 1.5, image), 1.0
+        weights, unbiased = gaussian_window(size, 1.5), 1.0
     else:
-        weights = torch.full((size, ), 1 / size, dtype=image.dtype, device=image.device)
+        weights = (1 / size, ) * size
         unbiased = size**2 / (size**2 - 1)
 
     mean_x, mean_y = windowed_mean(image, weights), windowed_mean(reference, weights)
@@ -76,6 +76,7 @@ def fusion_structural_similarity(fused: Tensor, ir: Tensor, vi: Tensor, window: 
         ValueError: See :func:`structural_similarity`.
 
     Example:
+        >>> import torch
         >>> grey = torch.full((1, 1, 16, 16), 100.)
         >>> fusion_structural_similarity(grey, grey, grey)
         tensor([2.], dtype=torch.float64)

@@ -46,7 +46,7 @@ def visual_information_fidelity(image: Tensor, reference: Tensor) -> Tensor:
     available = torch.zeros_like(kept)
     for scale in range(_SCALES):
         size = 2**(_SCALES - scale) + 1
-        window = gaussian_window(size, size / 5, image)
+        window = gaussian_window(size, size / 5)
         if scale:
             image = windowed_mean(image, window)[..., ::2, ::2]
             reference = windowed_mean(reference, window)[..., ::2, ::2]

@@ -30,8 +30,8 @@ class FusionMetric(BaseMetric):
     It stands beside ``IoUMetric`` in one test run and compares ``data_sample['fused_img']`` with the pair that went
     into the model, as it comes from the data pipeline, before the data preprocessor. If the pipeline resized the pair,
     it is brought to the size of the fused image (bilinear, as mmsegmentation brings predictions to the original size);
-    if it flipped the pair, the pair is flipped back, as predictions are. Metrics of a resized pair see the resampling: for
-    figures to be published, test at the original size.
+    if it flipped the pair, the pair is flipped back, as predictions are. Metrics of a resized pair see the
+    resampling: for figures to be published, test at the original size.
 
     Every image has its own figures, and the result is their mean over the test set, also in a distributed run. Nothing
     is left out of the mean: an infinite PSNR (fused equals both sources) makes the mean infinite, and a fused image

@@ -1,0 +1,8 @@
+# UAAFusion in front of SegFormer-B0. The segmentor is mmseg's own base, taken over whole.
+_base_ = ['mmseg::_base_/models/segformer_mit-b0.py']
+model = dict(
+    _delete_=True,
+    type='FusionSegmentor',
+    data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=32),
+    fusion=dict(type='UAAFusion', num_stages=5, channels=32, steps=5),
+    segmentor=_base_.model)

@@ -1,0 +1,36 @@
+# A network that two CPU cores train in minutes: a small unfolding in front of a small U-Net.
+norm_cfg = dict(type='BN', requires_grad=True)
+model = dict(
+    type='FusionSegmentor',
+    data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=4),
+    fusion=dict(type='UAAFusion', num_stages=3, channels=8, steps=3),
+    normalize=dict(mean=[127.5, 127.5, 127.5], std=[64., 64., 64.]),
+    segmentor=dict(
+        type='EncoderDecoder',
+        backbone=dict(
+            type='UNet',
+            in_channels=3,
+            base_channels=12,
+            num_stages=3,
+            strides=(1, 1, 1),
+            enc_num_convs=(2, 2, 2),
+            dec_num_convs=(2, 2),
+            downsamples=(True, True),
+            enc_dilations=(1, 1, 1),
+            dec_dilations=(1, 1),
+            norm_cfg=norm_cfg,
+            upsample_cfg=dict(type='InterpConv')),
+        decode_head=dict(
+            type='FCNHead',
+            in_channels=12,
+            in_index=2,
+            channels=12,
+            num_convs=0,
+            concat_input=False,
+            dropout_ratio=0.,
+            num_classes=4,
+            norm_cfg=norm_cfg,
+            align_corners=False,
+            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole')))

@@ -1,0 +1,146 @@
+"""Keeps the attribution fusion loss in step with the state of the segmentation network."""
+from mmengine.hooks import Hook
+from mmengine.model import ExponentialMovingAverage, is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmfusion.registry import HOOKS
+
+SOURCES = ('live', 'ema')
+_CHECKPOINT_KEY = 'attribution_source'
+
+
+def infrared_shares(region_ir: Tensor, region_vi: Tensor) -> Tensor:
+    """Mean share of the infrared image per class.
+
+    Args:
+        region_ir (Tensor): Attributions of the infrared image (B, C), at least 0.
+        region_vi (Tensor): Attributions of the visible image (B, C).
+
+    Returns:
+        Tensor: (C,) mean of ``A_I / (A_I + A_V)`` over the samples that hold any evidence for the class; NaN where none
+        does.
+    """
+    total = region_ir + region_vi
+    return (region_ir / total.where(total > 0, float('nan'))).nanmean(0)
+
+
+@HOOKS.register_module()
+class AttributionFusionLossHook(Hook):
+    """Decides which copy of the segmentor is attributed, from which iteration on, and puts what it finds on the record.
+
+    An untrained segmentor knows nothing about either source, so its attribution is noise. During the warm-up both sources
+    weigh one half; then the strength of the attribution rises linearly to one. Without this hook the attribution is on
+    from the first iteration, with the live segmentor.
+
+    The strength depends on the iteration alone and the running mean is in the checkpoint, so that a resumed run equals an
+    uninterrupted one.
+
+    Args:
+        warmup_iters (int): Iterations with neutral weights; no attribution is computed.
+        ramp_iters (int): Iterations over which the strength rises from 0 to 1.
+        source (str): 'live' attributes the segmentor that is being trained, 'ema' an exponential moving average of it.
+        momentum (float): Weight of the newest state in that average, in (0, 1).
+        interval (int): Every so many iterations the infrared share of each class that is present goes to the log as
+            ``share_ir/<class>``, with the strength as ``attribution_strength``. 0 for never.
+
+    Raises:
+        ValueError: An option is unknown or out of range.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self,
+                 warmup_iters: int = 0,
+                 ramp_iters: int = 0,
+                 source: str = 'live',
+                 momentum: float = 0.001,
+                 interval: int = 50) -> None:
+        for name, value in (('warmup_iters', warmup_iters), ('ramp_iters', ramp_iters), ('interval', interval)):
+            if value < 0:
+                raise ValueError(f'{name} must not be negative, got {value}')
+        if source not in SOURCES:
+            raise ValueError(f'unknown source {source!r}; choose one of {", ".join(SOURCES)}')
+        if not 0 < momentum < 1:
+            raise ValueError(f'momentum must be between 0 and 1, got {momentum}')
+        self.warmup_iters = warmup_iters
+        self.ramp_iters = ramp_iters
+        self.source = source
+        self.momentum = momentum
+        self.interval = interval
+        self._average: ExponentialMovingAverage | None = None
+        self._restored = False
+
+    def strength(self, iteration: int) -> float:
+        """Strength of the attribution in an iteration (from 0), in [0, 1]."""
+        if iteration < self.warmup_iters:
+            return 0.0
+        if iteration >= self.warmup_iters + self.ramp_iters:
+            return 1.0
+        return (iteration - self.warmup_iters + 1) / (self.ramp_iters + 1)
+
+    def before_run(self, runner: Runner) -> None:
+        """Set up the running mean, before a checkpoint may fill it.
+
+        Raises:
+            TypeError: The model is no ``FusionSegmentor``.
+        """
+        model = self._model(runner)
+        if not hasattr(model, 'set_attribution_source'):
+            raise TypeError(f'AttributionFusionLossHook works on a FusionSegmentor, but the model is a '
+                            f'{type(model).__name__}; remove the hook or wrap the model')
+        if self.source == 'ema':
+            self._average = ExponentialMovingAverage(model.segmentor, momentum=self.momentum, update_buffers=True)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the running mean from a checkpoint that has one."""
+        if self._average is not None and _CHECKPOINT_KEY in checkpoint:
+            self._average.load_state_dict(checkpoint[_CHECKPOINT_KEY])
+            self._restored = True
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the running mean from the weights that training starts from, and put it in place."""
+        if self._average is None:
+            return
+        model = self._model(runner)
+        if not self._restored:  # Weights may have been loaded since `before_run`.
+            self._average.module.load_state_dict(model.segmentor.state_dict())
+        model.set_attribution_source(self._average.module)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Set the strength of this iteration."""
+        self._model(runner).attribution_strength = self.strength(runner.iter)
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Update the running mean and the record."""
+        model = self._model(runner)
+        if self._average is not None:
+            self._average.update_parameters(model.segmentor)
+        if not self.every_n_inner_iters(batch_idx, self.interval):
+            return
+        runner.message_hub.update_scalar('train/attribution_strength', model.attribution_strength)
+        if model.last_regions is None:
+            return
+        classes = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}).get('classes')
+        for c, share in enumerate(infrared_shares(*model.last_regions).tolist()):
+            if share == share:  # NaN: the class is not in this batch.
+                runner.message_hub.update_scalar(f'train/share_ir/{classes[c] if classes else c}', share)
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the model as it would be without the hook."""
+        model = self._model(runner)
+        model.attribution_strength = 1.0
+        model.set_attribution_source(None)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the running mean into the checkpoint."""
+        if self._average is not None:
+            checkpoint[_CHECKPOINT_KEY] = self._average.state_dict()
+
+    @staticmethod
+    def _model(runner: Runner):
+        return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,0 +1,68 @@
+"""An mmseg segmentor seen as a function of one luminance image."""
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+SCORES = ('softmax', 'sigmoid', 'logit')
+MODES = ('eval', 'keep')
+
+
+def plain_metas(images: Tensor) -> list[dict]:
+    """Image meta information for images that were neither resized nor padded.
+
+    Args:
+        images (Tensor): (B, C, H, W).
+
+    Returns:
+        list[dict]: One per image, with the keys that mmseg's heads read.
+    """
+    size = tuple(images.shape[-2:])
+    return [dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0]) for _ in images]
+
+
+class SegmentorScorer:
+    """Callable that attribution looks at: luminance (B, 1, H, W) in [0, 1] to scores (B, C, H, W).
+
+    Args:
+        segmentor (nn.Module): An mmseg segmentor (with ``encode_decode``).
+        prepare (Callable): Luminance (B, 1, H, W) in [0, 1] to what the backbone takes (B, 1 or 3, H, W).
+        score (str): 'softmax' or 'sigmoid' probabilities, or the 'logit'. Probabilities are what the attributions of two
+            sources can be compared in. A head with a single output channel always gives the two probabilities of a
+            binary task.
+        mode (str): 'eval' attributes the segmentor in evaluation mode. 'keep' leaves it as it is, in training mode while
+            training, as released: then scaled images enter the batch norms' statistics and dropout adds noise.
+
+    Attributes:
+        module (nn.Module | None): What :func:`mmfusion.attribution.isolated` puts into evaluation mode.
+        num_classes (int): Classes C.
+
+    Raises:
+        ValueError: An option is unknown.
+    """
+
+    def __init__(self,
+                 segmentor: nn.Module,
+                 prepare: Callable[[Tensor], Tensor],
+                 score: str = 'softmax',
+                 mode: str = 'eval') -> None:
+        if score not in SCORES:
+            raise ValueError(f'unknown score {score!r}; choose one of {", ".join(SCORES)}')
+        if mode not in MODES:
+            raise ValueError(f'unknown mode {mode!r}; choose one of {", ".join(MODES)}')
+        self.segmentor = segmentor
+        self.prepare = prepare
+        self.score = score
+        self.module = segmentor if mode == 'eval' else None
+        self.num_classes = max(2, segmentor.out_channels)
+
+    def __call__(self, luminance: Tensor) -> Tensor:
+        """Score one batch of luminance images."""
+        images = self.prepare(luminance)
+        logits = self.segmentor.encode_decode(images, plain_metas(images))
+        if logits.shape[1] == 1:
+            foreground = logits.sigmoid()
+            return torch.cat([1 - foreground, foreground], dim=1)
+        if self.score == 'logit':
+            return logits
+        return logits.softmax(1) if self.score == 'softmax' else logits.sigmoid()

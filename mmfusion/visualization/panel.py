@@ -1,0 +1,119 @@
+"""One picture that tells what happened to a pair."""
+from collections.abc import Sequence
+
+import cv2
+import matplotlib
+import numpy as np
+
+_GAP = 4
+_BAR = 22
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+# Panels of less than this width would have no room for their titles.
+_LEAST_WIDTH = 200
+_IGNORED = (90, 90, 90)
+
+
+def colorize_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Class ids to colours.
+
+    Args:
+        labels (np.ndarray): Class ids (H, W); ids outside the palette, such as ignored pixels, become grey.
+        palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+
+    Examples:
+        >>> colorize_labels(np.array([[0, 1, 255]]), [[0, 0, 0], [255, 0, 0]]).tolist()
+        [[[0, 0, 0], [255, 0, 0], [90, 90, 90]]]
+    """
+    table = np.full((256, 3), _IGNORED, dtype=np.uint8)
+    table[:len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
+    return table[np.clip(labels, 0, 255).astype(np.uint8)]
+
+
+def colorize_weights(weight_ir: np.ndarray) -> np.ndarray:
+    """Weight of the infrared image as a diverging map: red for infrared, blue for visible, grey for even.
+
+    Args:
+        weight_ir (np.ndarray): (H, W) in [0, 1].
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+    """
+    return matplotlib.colormaps['coolwarm'](np.clip(weight_ir, 0, 1), bytes=True)[..., :3]
+
+
+def _titled(picture: np.ndarray, title: str) -> np.ndarray:
+    bar = np.full((_BAR, picture.shape[1], 3), 255, dtype=np.uint8)
+    cv2.putText(bar, title, (2, _BAR - 7), _FONT, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack([bar, picture])
+
+
+def _legend(width: int, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Rows of colour and name, as many as the width asks for; the key of the weights comes last."""
+    entries = [(name, tuple(map(int, color))) for name, color in zip(classes, palette)]
+    entries += [(name, tuple(map(int, colorize_weights(np.array([[value]]))[0, 0])))
+                for name, value in (('weight: visible', 0.0), ('even', 0.5), ('infrared', 1.0))]
+    rows, x = [np.full((_BAR, width, 3), 255, dtype=np.uint8)], 4
+    for name, color in entries:
+        needed = 26 + cv2.getTextSize(name, _FONT, 0.45, 1)[0][0]
+        if x + needed > width and x > 4:
+            rows.append(np.full((_BAR, width, 3), 255, dtype=np.uint8))
+            x = 4
+        cv2.rectangle(rows[-1], (x, 5), (x + 12, 17), color, -1)
+        cv2.rectangle(rows[-1], (x, 5), (x + 12, 17), (120, 120, 120), 1)
+        cv2.putText(rows[-1], name, (x + 17, 16), _FONT, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        x += needed + 10
+    return np.vstack(rows)
+
+
+def draw_panel(visible: np.ndarray,
+               infrared: np.ndarray,
+               fused: np.ndarray,
+               weight_ir: np.ndarray,
+               prediction: np.ndarray,
+               label: np.ndarray | None = None,
+               classes: Sequence[str] = (),
+               palette: Sequence[Sequence[int]] = ()) -> np.ndarray:
+    """Draw visible, infrared, weights, fused, prediction and label side by side.
+
+    Args:
+        visible (np.ndarray): (H, W, 3) RGB uint8.
+        infrared (np.ndarray): (H, W) uint8.
+        fused (np.ndarray): (H, W, 3) RGB or (H, W), uint8.
+        weight_ir (np.ndarray): Weight of the infrared image (H, W) in [0, 1].
+        prediction (np.ndarray): Class ids (H, W).
+        label (np.ndarray, optional): Class ids (H, W); left out when there are none.
+        classes (Sequence[str]): Class names for the legend.
+        palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
+
+    Returns:
+        np.ndarray: The picture (H', W', 3), RGB uint8.
+
+    Raises:
+        ValueError: The pictures differ in size.
+    """
+    pictures = {
+        'visible': visible,
+        'infrared': infrared,
+        'weights': colorize_weights(weight_ir),
+        'fused': fused,
+        'prediction': colorize_labels(prediction, palette)
+    }
+    if label is not None:
+        pictures['label'] = colorize_labels(label, palette)
+    sizes = {name: picture.shape[:2] for name, picture in pictures.items()}
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f'the pictures of a panel must have one size, got {sizes}')
+    height, width = visible.shape[:2]
+    factor = max(1, -(-_LEAST_WIDTH // width))
+    columns = []
+    for name, picture in pictures.items():
+        if picture.ndim == 2:
+            picture = np.repeat(picture[..., None], 3, axis=2)
+        # Whole factors and nearest neighbours show the pixels as they are.
+        picture = cv2.resize(picture, (width * factor, height * factor), interpolation=cv2.INTER_NEAREST)
+        columns += [_titled(picture, name), np.full((height * factor + _BAR, _GAP, 3), 255, dtype=np.uint8)]
+    row = np.hstack(columns[:-1])
+    return np.vstack([row, _legend(row.shape[1], classes, palette)])

@@ -1,0 +1,91 @@
+"""The released segmentor's computation against reference scores, through mmseg's modules."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmfusion.models import SegmentorScorer
+from mmfusion.models.released_segmentor import convert_segmentor_state_dict
+from mmfusion.registry import MODELS
+
+DATA = Path(__file__).resolve().parents[1] / 'data'
+
+
+def recipe_value(name, shape, seed):
+    """Weights of the reference: see the description of the fixture in its JSON's documentation."""
+    if name.endswith('num_batches_tracked'):
+        return torch.tensor(0)
+    values = np.random.RandomState(seed).standard_normal(shape)
+    if name.endswith('running_var'):
+        values = 1 + 0.2 * np.abs(values)
+    elif name.endswith('running_mean'):
+        values = 0.1 * values
+    elif name.endswith('weight') and len(shape) == 1:
+        values = 1 + 0.1 * values
+    elif len(shape) == 4:
+        values = values * np.sqrt(2 / (shape[1] * shape[2] * shape[3]))
+    else:
+        values = 0.05 * values
+    return torch.from_numpy(values).float()
+
+
+@pytest.fixture(scope='module')
+def released_state_dict():
+    recipe = json.loads((DATA / 'released_segmentor.json').read_text())
+    return {
+        name: recipe_value(name, shape, n + recipe['seed_offset'])
+        for n, (name, shape) in enumerate(recipe['keys'])
+    }
+
+
+# The model of configs/_base_/models/uaafusion-released_mobilenet-v2.py, which test_configs builds.
+SEGMENTOR = dict(
+    type='EncoderDecoder',
+    backbone=dict(
+        type='mmfusion.DilatedMobileNetV2',
+        in_channels=1,
+        strides=(1, 2, 2, 2, 1, 1, 1),
+        dilations=(1, 1, 1, 1, 1, 1, 2),
+        rest_dilations=(1, 1, 1, 1, 1, 2, 1),
+        out_indices=(1, 6)),
+    decode_head=dict(type='mmfusion.ReleasedDeepLabHead', num_classes=15),
+    test_cfg=dict(mode='whole'))
+
+
+def test_scores(released_state_dict):
+    segmentor = MODELS.build(SEGMENTOR)
+    segmentor.load_state_dict(convert_segmentor_state_dict(released_state_dict), strict=True)
+    segmentor.eval()
+    with np.load(DATA / 'released_segmentor.npz') as arrays:
+        image, expected = torch.from_numpy(arrays['input']), torch.from_numpy(arrays['output'])
+    scorer = SegmentorScorer(segmentor, prepare=lambda x: x, score='sigmoid')
+    with torch.no_grad():
+        scores = scorer(image)[:, :, ::2, ::2]
+    assert scores.shape == expected.shape
+    assert (scores - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_rest_dilations_matter(released_state_dict):
+    """Without the dilation of the later blocks the scores are others, so the test above does see it."""
+    config = {**SEGMENTOR, 'backbone': {**SEGMENTOR['backbone'], 'rest_dilations': (1, ) * 7}}
+    scores = []
+    for each in (SEGMENTOR, config):
+        segmentor = MODELS.build(each).eval()
+        segmentor.load_state_dict(convert_segmentor_state_dict(released_state_dict))
+        with torch.no_grad():
+            scores.append(segmentor._forward(torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))))
+    assert (scores[0] - scores[1]).abs().max() > 1e-2
+
+
+def test_wrong_number_of_dilations():
+    with pytest.raises(ValueError, match=r'one value for each of 7 groups, got \(1, 2\)'):
+        MODELS.build(dict(type='DilatedMobileNetV2', rest_dilations=(1, 2)))
+
+
+def test_other_architecture_is_refused(released_state_dict):
+    other = {**released_state_dict, 'layer1.weight': torch.zeros(1)}
+    del other['cls_conv.bias']
+    with pytest.raises(ValueError, match=r"missing, such as \['cls_conv.bias'\], and 1 are unknown, such as \['layer1"):
+        convert_segmentor_state_dict(other)

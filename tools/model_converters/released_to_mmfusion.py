@@ -1,0 +1,74 @@
+"""Convert a checkpoint of the released UAAFusion code to one that `tools/test.py` loads.
+
+    python tools/model_converters/released_to_mmfusion.py released.pth uaafusion_released.pth
+    python tools/test.py configs/uaafusion/uaafusion-released_mobilenet-v2_1xb8-40e_fmb-256x256.py uaafusion_released.pth
+"""
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from mmfusion import __version__
+from mmfusion.models.fusion.released import convert_fusion_state_dict
+from mmfusion.models.released_segmentor import convert_segmentor_state_dict
+
+
+def convert(source: Path, target: Path) -> list[str]:
+    """Convert one checkpoint.
+
+    Args:
+        source (Path): Released checkpoint with ``model_f`` (fusion), ``model_s`` (segmentor) or both.
+        target (Path): Where to write the converted one. Written at once, so that a failure leaves nothing behind.
+
+    Returns:
+        list[str]: What was converted.
+
+    Raises:
+        FileNotFoundError: No file at ``source``.
+        ValueError: The file is no checkpoint, or of another architecture.
+    """
+    if not source.is_file():
+        raise FileNotFoundError(f'no checkpoint at {source}')
+    try:
+        checkpoint = torch.load(source, map_location='cpu', weights_only=True)
+    except Exception as error:
+        raise ValueError(f'{source} is no checkpoint of weights: {error}') from error
+    if not isinstance(checkpoint, dict) or not {'model_f', 'model_s'} & set(checkpoint):
+        found = sorted(map(str, checkpoint))[:10] if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        raise ValueError(f'{source} holds neither model_f nor model_s, but {found}')
+    state_dict, done = {}, []
+    if 'model_f' in checkpoint:
+        sizes, weights = convert_fusion_state_dict(checkpoint)
+        state_dict.update({f'fusion.{name}': value for name, value in weights.items()})
+        done.append(f"fusion network with {sizes['num_stages']} stages of {sizes['channels']} channels")
+    if 'model_s' in checkpoint:
+        weights = convert_segmentor_state_dict(checkpoint)
+        state_dict.update({f'segmentor.{name}': value for name, value in weights.items()})
+        done.append('segmentor')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f'{target.name}.partial')
+    torch.save({'meta': {'mmfusion_version': __version__, 'source': source.name}, 'state_dict': state_dict}, partial)
+    os.replace(partial, target)
+    return done
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', type=Path, help='released checkpoint (.pth)')
+    parser.add_argument('target', type=Path, help='where to write the converted checkpoint')
+    args = parser.parse_args()
+    try:
+        done = convert(args.source, args.target)
+    except (FileNotFoundError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    print(f'{args.target}: {" and ".join(done)}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -10,9 +10,10 @@ with contextlib.redirect_stdout(io.StringIO()):
 from .cwfid import CWFIDDataset
 from .msrs import MSRSDataset
 from .paired import PairedSegDataset
+from .synthetic import SyntheticThermalScenes
 from .transforms import ApplyToModality, LoadPairAnnotations, LoadPairFromFile, PackFusionInputs
 
 __all__ = [
     'ApplyToModality', 'CWFIDDataset', 'LoadPairAnnotations', 'LoadPairFromFile', 'MSRSDataset', 'PackFusionInputs',
-    'PairedSegDataset'
+    'PairedSegDataset', 'SyntheticThermalScenes'
 ]

@@ -3,6 +3,6 @@
 import mmseg.evaluation  # noqa: F401
 
 from .functional import CONVENTIONS, FUSION_METRICS, fusion_metrics
-from .metrics import FusionMetric
+from .metrics import FusionMetric, PerClassIoUMetric
 
-__all__ = ['CONVENTIONS', 'FUSION_METRICS', 'FusionMetric', 'fusion_metrics']
+__all__ = ['CONVENTIONS', 'FUSION_METRICS', 'FusionMetric', 'PerClassIoUMetric', 'fusion_metrics']

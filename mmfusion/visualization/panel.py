@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import cv2
 import matplotlib
 import numpy as np
+from torch import Tensor
 
 _GAP = 4
 _BAR = 22
@@ -11,6 +12,19 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Panels of less than this width would have no room for their titles.
 _LEAST_WIDTH = 200
 _IGNORED = (90, 90, 90)
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """An image tensor as an array that can be drawn or written.
+
+    Args:
+        image (Tensor): (3 or 1, H, W) in [0, 1]; values outside are clipped.
+
+    Returns:
+        np.ndarray: (H, W, 3), or (H, W) for one channel, uint8.
+    """
+    array = (image.detach().cpu().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return array[..., 0] if array.shape[2] == 1 else array
 
 
 def colorize_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:

@@ -10,12 +10,12 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 
-import mmfusion.datasets  # noqa: F401
+import mmfusion.datasets
 from mmfusion.models.data_preprocessor import FusionDataPreProcessor
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = (ROOT / '../shared/data').resolve()
-BASES = {'msrs_weak': 'msrs_480x640.py', 'msrs_png': 'msrs_480x640.py', 'cwfid': 'cwfid_483x648.py'}
+BASES = {'msrs_weak': 'msrs_256x256.py', 'msrs_png': 'msrs_256x256.py', 'cwfid': 'cwfid_256x256.py'}
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f'no image pairs at {DATA}')
 
 
@@ -32,18 +32,19 @@ def loader(name, part, batch_size, **pipeline):
 def test_training_batches(name):
     np.random.seed(0)
     train, config = loader(name, 'train', 3)
-    preprocess = FusionDataPreProcessor(size=config.crop_size)
+    size = tuple(side + 16 for side in config.crop_size)
+    preprocess = FusionDataPreProcessor(size=size)
     num_classes = len(train.dataset.metainfo['classes'])
-    distorted = seen_padding = False
     for _, data in zip(range(3), train):
         batch = preprocess(data, training=True)
         inputs = batch['inputs']
-        assert inputs.shape == (3, 4, *config.crop_size)
+        assert inputs.shape == (3, 4, *size)
         assert inputs.dtype == torch.float32
         assert 0 <= inputs.min() < .3 < inputs.max() <= 1
-        for pair, sample in zip(inputs, batch['data_samples']):
+        for sample in batch['data_samples']:
             label = sample.gt_sem_seg.data
             height, width = sample.img_shape
+            assert sample.img_shape == config.crop_size
             inside = torch.zeros(label.shape, dtype=torch.bool)
             inside[:, :height, :width] = True
             assert (label[~inside] == 255).all()
@@ -51,10 +52,6 @@ def test_training_batches(name):
             assert sample.ori_shape == ((480, 640) if name == 'msrs_weak' else (483, 648))
             assert Path(sample.ir_path).stem == Path(sample.img_path).stem
             assert Path(sample.ir_path).parent.name == 'ir'
-            seen_padding |= bool((~inside).any())
-            distorted |= bool((pair[:3].mean() - pair[3].mean()).abs() > 0)
-    assert seen_padding
-    assert distorted
 
 
 @pytest.mark.parametrize('name', ['msrs_png', 'cwfid'])

@@ -4,10 +4,11 @@ import mmseg.engine.hooks  # noqa: F401
 
 from .attribution_fusion_loss_hook import AttributionFusionLossHook, infrared_shares
 from .checkpoint_architecture_hook import CheckpointArchitectureHook
+from .fused_image_hook import FusedImageHook
 from .fusion_visualization_hook import FusionVisualizationHook
 from .iter_seed_hook import IterSeedHook
 
 __all__ = [
-    'AttributionFusionLossHook', 'CheckpointArchitectureHook', 'FusionVisualizationHook', 'IterSeedHook',
-    'infrared_shares'
+    'AttributionFusionLossHook', 'CheckpointArchitectureHook', 'FusedImageHook', 'FusionVisualizationHook',
+    'IterSeedHook', 'infrared_shares'
 ]

@@ -11,13 +11,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmfusion.registry import HOOKS
-from mmfusion.visualization import draw_panel
-
-
-def _to_uint8(image: Tensor) -> np.ndarray:
-    """(C, H, W) in [0, 1] to (H, W, C) uint8, or (H, W) for one channel."""
-    array = (image.detach().cpu().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    return array[..., 0] if array.shape[2] == 1 else array
+from mmfusion.visualization import draw_panel, to_uint8
 
 
 def panel_of(pair: Tensor, sample: SegDataSample, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> np.ndarray:
@@ -33,7 +27,7 @@ def panel_of(pair: Tensor, sample: SegDataSample, classes: Sequence[str], palett
     Returns:
         np.ndarray: (H', W', 3) RGB uint8; see :func:`~mmfusion.visualization.draw_panel`.
     """
-    fused = _to_uint8(sample.fused_img.data)
+    fused = to_uint8(sample.fused_img.data)
     image = pair.detach().cpu().float().permute(1, 2, 0).numpy()
     if sample.metainfo.get('flip'):
         image = np.flip(image, axis=1 if sample.metainfo.get('flip_direction') == 'horizontal' else 0)

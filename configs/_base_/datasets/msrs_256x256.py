@@ -1,12 +1,13 @@
-# CWFID, 483x648, soil, crop and weed: data/cwfid/{train,test}/{vi,ir,labels}. Non-commercial research only.
-dataset_type = 'CWFIDDataset'
-data_root = 'data/cwfid'
-crop_size = (480, 640)  # the multiple of 32 below 483x648
+# MSRS, 480x640, nine classes: data/msrs/{train,test}/{vi,ir,Segmentation_labels}
+dataset_type = 'MSRSDataset'
+data_root = 'data/msrs'
+crop_size = (256, 256)
 train_pipeline = [
     dict(type='LoadPairFromFile'),
     dict(type='LoadPairAnnotations'),
-    dict(type='RandomResize', scale=(648, 483), ratio_range=(0.75, 1.5), keep_ratio=True),
-    # No cat_max_ratio: 93 % of the pixels are soil, so that nearly every crop would be rejected.
+    # Never smaller than the crop: padding has no label, but the fusion losses would see it.
+    dict(type='RandomResize', scale=(640, 480), ratio_range=(0.75, 1.5), keep_ratio=True),
+    # No cat_max_ratio: nine tenths of most images are background, so that nearly every crop would be rejected.
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='ApplyToModality', modality='visible', transforms=[dict(type='PhotoMetricDistortion')]),
@@ -26,9 +27,9 @@ train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        data_prefix=dict(vi_path='train/vi', ir_path='train/ir', seg_map_path='train/labels'),
+        data_prefix=dict(vi_path='train/vi', ir_path='train/ir', seg_map_path='train/Segmentation_labels'),
         pipeline=train_pipeline))
-# CWFID has no validation split: both are the test split.
+# MSRS has no validation split: both are the test split.
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -37,10 +38,10 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        data_prefix=dict(vi_path='test/vi', ir_path='test/ir', seg_map_path='test/labels'),
+        data_prefix=dict(vi_path='test/vi', ir_path='test/ir', seg_map_path='test/Segmentation_labels'),
         test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU']), dict(type='FusionMetric')]
+val_evaluator = [dict(type='PerClassIoUMetric', iou_metrics=['mIoU']), dict(type='FusionMetric')]
 test_evaluator = val_evaluator

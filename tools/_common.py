@@ -1,0 +1,57 @@
+"""What training and testing have in common."""
+import argparse
+import os
+from pathlib import Path
+
+import mmfusion  # noqa: F401  (before any config is read: makes `mmseg::` bases work on every stack)
+from mmengine.config import Config, DictAction
+
+
+def base_parser(description: str) -> argparse.ArgumentParser:
+    """Parser with the options that mm tools share.
+
+    Args:
+        description (str): First lines of the help text.
+
+    Returns:
+        argparse.ArgumentParser: To be extended.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file (.py)')
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and results (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override entries of the config, such as train_cfg.max_iters=100 model.fusion.channels=16; lists as '
+        'key="[a,b]" or key=a,b')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)')
+    # torch.distributed passes the rank in one of two spellings.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config that the command line names, with its overrides.
+
+    Args:
+        args (argparse.Namespace): From :func:`base_parser`.
+
+    Returns:
+        Config: With launcher and work folder set.
+
+    Raises:
+        FileNotFoundError: No such config.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f'no config at {args.config}; the configs of this project are in configs/')
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    # The command line goes before the config, and the config before the name of the file.
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    return cfg

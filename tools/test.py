@@ -1,0 +1,67 @@
+"""Evaluate a checkpoint: segmentation and fusion in one run.
+
+    python tools/test.py CONFIG CHECKPOINT
+    python tools/test.py CONFIG CHECKPOINT --show-dir panels --out predictions
+"""
+import sys
+from pathlib import Path
+
+from _common import base_parser, load_config
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+
+def draw_panels(cfg: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
+    """Switch the visualisation hook on.
+
+    Raises:
+        ValueError: The config has none.
+    """
+    if 'visualization' not in cfg.default_hooks:
+        raise ValueError("--show and --show-dir need default_hooks.visualization in the config, such as "
+                         "dict(type='FusionVisualizationHook')")
+    cfg.default_hooks.visualization.update(draw=True, show=show, wait_time=wait_time)
+    if show_dir:
+        cfg.visualizer.save_dir = show_dir
+
+
+def save_outputs(cfg: Config, folder: str) -> None:
+    """Write label maps to FOLDER/labels and fused images to FOLDER/fused."""
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    for evaluator in evaluators:
+        if evaluator.type.endswith('IoUMetric'):
+            evaluator.output_dir = str(Path(folder) / 'labels')
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='FusedImageHook', out_dir=str(Path(folder) / 'fused'))]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = base_parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument(
+        '--show-dir',
+        help='write a panel (visible, infrared, weights, fused, prediction, label) per pair to this folder')
+    parser.add_argument('--show', action='store_true', help='show the panels in a window instead')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds per window (default: 2)')
+    parser.add_argument('--out', help='write label maps and fused images to this folder')
+    parser.add_argument('--tta', action='store_true', help='test time augmentation (tta_model and tta_pipeline)')
+    args = parser.parse_args(argv)
+    cfg = load_config(args)
+    if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
+        raise FileNotFoundError(f'no checkpoint at {args.checkpoint}')
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        draw_panels(cfg, args.show_dir, args.show, args.wait_time)
+    if args.out:
+        save_outputs(cfg, args.out)
+    if args.tta:
+        if not {'tta_model', 'tta_pipeline'} <= set(cfg):
+            raise ValueError('--tta needs tta_model and tta_pipeline in the config')
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.tta_model.module = cfg.model
+        cfg.model = cfg.tta_model
+    Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

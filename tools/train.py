@@ -1,0 +1,49 @@
+"""Train fusion and segmentation jointly.
+
+    python tools/train.py configs/uaafusion/uaafusion_unet-tiny_1xb4-400_synthetic-96x128.py
+    python tools/train.py CONFIG --resume
+    python tools/train.py CONFIG --cfg-options train_dataloader.batch_size=2 randomness.seed=1
+"""
+import sys
+
+import torch
+from _common import base_parser, load_config
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+
+def enable_amp(cfg: Config) -> None:
+    """Switch the config to mixed precision.
+
+    Raises:
+        RuntimeError: There is no GPU; mmengine's wrapper for mixed precision refuses a CPU.
+        ValueError: The optimizer wrapper is not a plain one.
+    """
+    if cfg.optim_wrapper.type == 'AmpOptimWrapper':
+        return
+    if not torch.cuda.is_available():
+        raise RuntimeError('--amp needs a GPU, and torch sees none')
+    if cfg.optim_wrapper.type != 'OptimWrapper':
+        raise ValueError(f'--amp replaces an optimizer wrapper of type OptimWrapper, but the config has a '
+                         f'{cfg.optim_wrapper.type}; set the precision in the config')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.loss_scale = 'dynamic'
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = base_parser(__doc__)
+    parser.add_argument(
+        '--resume', action='store_true', help='go on from the latest checkpoint in the work folder, if there is one')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    args = parser.parse_args(argv)
+    cfg = load_config(args)
+    if args.amp:
+        enable_amp(cfg)
+    if args.resume:
+        cfg.resume = True
+    Runner.from_cfg(cfg).train()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

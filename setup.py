@@ -1,7 +1,7 @@
 """Packaging of mmfusion.
 
-No distribution of the OpenMMLab stack is a hard dependency: two families provide the same modules and overwrite each other's
-files, so the stack is chosen by an extra (`onedl` or `upstream`) and checked at import.
+No distribution of the OpenMMLab stack is a hard dependency: two families provide the same modules and overwrite each
+other's files, so the stack is chosen by an extra (`onedl` or `upstream`) and checked at import.
 """
 import shutil
 from pathlib import Path

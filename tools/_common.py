@@ -3,8 +3,9 @@ import argparse
 import os
 from pathlib import Path
 
-import mmfusion  # noqa: F401  (before any config is read: makes `mmseg::` bases work on every stack)
 from mmengine.config import Config, DictAction
+
+import mmfusion  # noqa: F401  (before any config is read: makes `mmseg::` bases work on every stack)
 
 
 def base_parser(description: str) -> argparse.ArgumentParser:

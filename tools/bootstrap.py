@@ -60,7 +60,7 @@ def set_up(folder: Path, torch: str, extras: str) -> Path:
 
 def main() -> int:
     """Run the command line."""
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036  (run by whatever python3 there is)
         raise SystemExit(f'mmfusion needs Python 3.10 or later; this is {sys.version.split()[0]}')
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('task', choices=['demo', 'test'])

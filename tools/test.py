@@ -1,5 +1,6 @@
 """Evaluate a checkpoint: segmentation and fusion in one run.
 
+Examples:
     python tools/test.py CONFIG CHECKPOINT
     python tools/test.py CONFIG CHECKPOINT --show-dir panels --out predictions
 """
@@ -57,6 +58,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.tta:
         if not {'tta_model', 'tta_pipeline'} <= set(cfg):
             raise ValueError('--tta needs tta_model and tta_pipeline in the config')
+        if args.show or args.show_dir:
+            raise ValueError('a panel shows one pass; --show and --show-dir do not go with --tta')
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.tta_model.module = cfg.model
         cfg.model = cfg.tta_model

@@ -20,13 +20,14 @@ def isolated(scorer: Scorer, device: torch.device) -> Iterator[None]:
     """Attribute a network and leave no trace in it.
 
     Inside the context gradients are on whatever surrounds it (``no_grad``, ``inference_mode``), the network is in
-    evaluation mode, so that batch statistics are not updated and dropout is off, and float16 autocast is off: gradients of a
-    mean of probabilities underflow in float16. bfloat16 autocast stays. On leaving, train flags (of each submodule by
-    itself: frozen batch norms stay frozen) and random number streams are as before.
+    evaluation mode, so that batch statistics are not updated and dropout is off, and float16 autocast is off: gradients
+    of a mean of probabilities underflow in float16. bfloat16 autocast stays, without its cache of converted weights. On
+    leaving, train flags (of each submodule by itself: frozen batch norms stay frozen) and random number streams are as
+    before.
 
     Args:
-        scorer (Callable): A module, a callable with an attribute ``module``, or any other callable; the mode of the last
-            kind cannot be reached and stays as it is.
+        scorer (Callable): A module, a callable with an attribute ``module``, or any other callable; the mode of the
+            last kind cannot be reached and stays as it is.
         device (torch.device): Where the scorer computes.
 
     Yields:
@@ -40,8 +41,12 @@ def isolated(scorer: Scorer, device: torch.device) -> Iterator[None]:
         stack.enter_context(torch.random.fork_rng(devices=devices))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        if torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16:
-            stack.enter_context(torch.autocast(device.type, enabled=False))
+        if torch.is_autocast_enabled(device.type):
+            dtype = torch.get_autocast_dtype(device.type)
+            # PyTorch releases that cache weights converted under no_grad would hand them, cut off from their
+            # parameters, to the training pass that follows in the same autocast context.
+            stack.enter_context(
+                torch.autocast(device.type, dtype, enabled=dtype != torch.float16, cache_enabled=False))
         try:
             # `train` is overridden in backbones with frozen parts, so every flag is set by itself, as it is restored.
             for child in modes:

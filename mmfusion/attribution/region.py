@@ -80,8 +80,8 @@ def region_attribution(scorer: Scorer,
     Integrated gradients are due to Sundararajan et al., "Axiomatic Attribution for Deep Networks" (ICML 2017);
     restricting them to regions follows UAAFusion (arXiv 2502.01467).
 
-    The scorer is looked at in evaluation mode, and its buffers, gradients, train flags and random number streams are left
-    as they were, also under ``torch.no_grad()``. The images of all path points form one batch.
+    The scorer is looked at in evaluation mode, and its buffers, gradients, train flags and random number streams are
+    left as they were, also under ``torch.no_grad()``. The images of all path points form one batch.
 
     Args:
         scorer (Callable): Images (N, C', H, W) to scores (N, ``num_classes``, H, W), each sample by itself.
@@ -95,14 +95,17 @@ def region_attribution(scorer: Scorer,
         baseline (str | Tensor): 'black', 'mean', 'blur' or a tensor like ``image``; see
             :func:`~mmfusion.attribution.baseline.make_baseline`.
         estimator (str): 'exact' takes one backward pass per class that is present. 'multiplexed' takes one for all
-            classes: the classes' scores are added with random signs and each region's result is multiplied by its own sign; cross terms
-            carry the product of two independent signs, so the pre-ReLU value is unbiased. 'endpoint' takes none: by completeness the
-            attribution of the whole image is ``s_c(X) - s_c(X0)``, which is returned (after ReLU). It is not restricted to the region
-            and not divided by its size, so it is on another scale; the ratio of two sources compares.
+            classes: the classes' scores are added with random signs and each region's result is multiplied by its own
+            sign; cross terms carry the product of two independent signs, so the pre-ReLU value is unbiased. 'endpoint'
+            takes none: by completeness the attribution of the whole image is ``s_c(X) - s_c(X0)``, which is returned
+            (after ReLU). It is not restricted to the region and not divided by its size, so it is on another scale;
+            the ratio of two sources compares.
         region (str): 'sample' for regions of one sample, 'batch' for the union over the batch (the released network).
-        max_batch (int, optional): Largest number of images per call of the scorer; limits memory. All at once by default.
+        max_batch (int, optional): Largest number of images per call of the scorer; limits memory. All at once by
+            default.
         ignore_index (int): Label of pixels that belong to no region.
-        generator (torch.Generator, optional): Source of the signs of 'multiplexed'. Fresh, irreproducible signs by default.
+        generator (torch.Generator, optional): Source of the signs of 'multiplexed'. Fresh, irreproducible signs by
+            default.
 
     Returns:
         Tensor: (B, C), at least 0, without gradient; 0 for a class that a sample does not have. float64 for a float64
@@ -121,22 +124,23 @@ def region_attribution(scorer: Scorer,
         tensor([[0.5000, 0.0000]])
     """
     _check(image, labels, num_classes, estimator, region, max_batch)
+    nodes, weights = quadrature(rule, steps)
     with isolated(scorer, image.device):
         # A copy: tensors made under inference_mode cannot take part in autograd.
         end = image.detach().clone().to(torch.promote_types(image.dtype, torch.float32))
-        start = make_baseline(end, baseline)
+        start = make_baseline(end, baseline).detach()
         regions = _Regions.from_labels(labels.detach().clone(), num_classes, ignore_index, region == 'batch', end.dtype)
         if estimator == 'endpoint':
             means = _endpoint(scorer, start, end, regions, max_batch)
         else:
             backward = _exact if estimator == 'exact' else _multiplexed
             sums = torch.zeros_like(regions.inverse)
-            for rows, alphas, weights in _chunks(len(end), *quadrature(rule, steps), max_batch, end):
+            for rows, alphas, factors in _chunks(len(end), nodes, weights, max_batch, end):
                 difference = end[rows] - start[rows]
                 points = (start[rows] + alphas * difference).requires_grad_()
                 scores = _scores(scorer, points, num_classes)
                 part = _Regions(regions.index[rows], regions.inverse[rows], pooled=False)
-                sums.index_add_(0, rows, backward(scores, points, difference, part, generator) * weights)
+                sums.index_add_(0, rows, backward(scores, points, difference, part, generator) * factors)
             means = regions.finish(sums)
     return means.clamp(min=0)
 

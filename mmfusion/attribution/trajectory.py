@@ -12,16 +12,16 @@ class TrajectoryAttribution:
 
     .. math:: a_k = \frac1k \sum_{j=1}^{k} \nabla m(F_j) \, (F_j - F_{j-1}), \qquad a_0 = 0,
 
-    where :math:`m` is the label-selected score of the segmentor, added over the pixels. A running mean needs one gradient per
-    stage. Iterates are looked at detached.
+    where :math:`m` is the label-selected score of the segmentor, added over the pixels. A running mean needs one
+    gradient per stage. Iterates are looked at detached.
 
     Args:
         scorer (Callable): Images (B, 1, H, W) to scores (B, C, H, W).
         labels (Tensor): Class ids (B, H, W), integer. Pixels outside the classes contribute nothing.
         ignore_index (int): Label of such pixels.
-        normalization (str): 'rms' divides each sample's map by its root mean square, so that its effect does not depend on
-            the size of the image or the number of classes. 'none' is the released network: there m is the *mean* over all
-            pixels and classes, and the map is used as it is, about 1e-6.
+        normalization (str): 'rms' divides each sample's map by its root mean square, so that its effect does not depend
+            on the size of the image or the number of classes. 'none' is the released network: there m is the *mean*
+            over all pixels and classes, and the map is used as it is, about 1e-6.
 
     Raises:
         ValueError: Unknown normalisation.
@@ -46,7 +46,13 @@ class TrajectoryAttribution:
 
         Returns:
             Tensor: :math:`a_k` (B, 1, H, W), without gradient, normalised as asked for. Zero for the first iterate.
+
+        Raises:
+            ValueError: The iterate or the scores do not have the shape that goes with the labels.
         """
+        if fused.ndim != 4 or self.labels.shape != (len(fused), *fused.shape[-2:]):
+            raise ValueError(f'an iterate (B, 1, H, W) goes with labels (B, H, W), got {tuple(fused.shape)} and '
+                             f'{tuple(self.labels.shape)}')
         fused = fused.detach().to(torch.promote_types(fused.dtype, torch.float32))
         if self._previous is None:
             self._mean = torch.zeros_like(fused)
@@ -61,6 +67,9 @@ class TrajectoryAttribution:
         with isolated(self.scorer, fused.device):
             images = fused.clone().requires_grad_()
             scores = self.scorer(images).to(images.dtype)
+            if scores.ndim != 4 or scores.shape[0] != len(images) or scores.shape[-2:] != images.shape[-2:]:
+                raise ValueError(f'the scorer returned scores of shape {tuple(scores.shape)} for images of shape '
+                                 f'{tuple(images.shape)}; (B, C, H, W) of the same B, H and W was expected')
             labels = self.labels.detach().clone().long()[:, None]
             # A label that is no class has no score to select: take any, with weight zero.
             known = (labels != self.ignore_index) & (labels >= 0) & (labels < scores.shape[1])
@@ -71,6 +80,8 @@ class TrajectoryAttribution:
     def _normalized(self, values: Tensor) -> Tensor:
         if self.normalization == 'none':
             return values
-        rms = values.square().mean((1, 2, 3), keepdim=True).sqrt()
         # No evidence anywhere stays zero rather than 0 / 0.
-        return values / rms.clamp(min=torch.finfo(values.dtype).tiny)
+        tiny = torch.finfo(values.dtype).tiny
+        # By the peak first: gradients of a saturated softmax may be 1e-25, whose square is 0 in float32.
+        values = values / values.abs().amax((1, 2, 3), keepdim=True).clamp(min=tiny)
+        return values / values.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=tiny)

@@ -11,9 +11,9 @@ from .cwfid import CWFIDDataset
 from .msrs import MSRSDataset
 from .paired import PairedSegDataset
 from .synthetic import SyntheticThermalScenes
-from .transforms import ApplyToModality, LoadPairAnnotations, LoadPairFromFile, PackFusionInputs
+from .transforms import ApplyToModality, LoadPairAnnotations, LoadPairFromFile, PackFusionInputs, SkipLowContrast
 
 __all__ = [
     'ApplyToModality', 'CWFIDDataset', 'LoadPairAnnotations', 'LoadPairFromFile', 'MSRSDataset', 'PackFusionInputs',
-    'PairedSegDataset', 'SyntheticThermalScenes'
+    'PairedSegDataset', 'SkipLowContrast', 'SyntheticThermalScenes'
 ]

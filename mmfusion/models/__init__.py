@@ -6,8 +6,17 @@ import mmseg.models  # noqa: F401
 from .backbones import DilatedMobileNetV2
 from .data_preprocessor import FusionDataPreProcessor
 from .decode_heads import ReleasedDeepLabHead
-from .fusion import (AverageFusion, BaseFusion, ConcatenationFusion, FusionResult, InfraredOnly, MaximumFusion,
-                     MemoryUnfoldingHead, UAAFusion, VisibleOnly)
+from .fusion import (
+    AverageFusion,
+    BaseFusion,
+    ConcatenationFusion,
+    FusionResult,
+    InfraredOnly,
+    MaximumFusion,
+    MemoryUnfoldingHead,
+    UAAFusion,
+    VisibleOnly,
+)
 from .losses import AttributionFusionLoss, JointGradientLoss
 from .scorer import SegmentorScorer
 from .segmentors import FusionSegmentor

@@ -39,7 +39,13 @@ def merge_luminance(luminance: Tensor, chroma: Tensor) -> Tensor:
 
     Returns:
         Tensor: (B, 3, H, W) in [0, 1].
+
+    Raises:
+        ValueError: Not one and two channels.
     """
+    if luminance.ndim != 4 or luminance.shape[1] != 1 or chroma.ndim != 4 or chroma.shape[1] != 2:
+        raise ValueError('luminance (B, 1, H, W) and chroma (B, 2, H, W) are needed, got shapes '
+                         f'{tuple(luminance.shape)} and {tuple(chroma.shape)}')
     cb, cr = chroma.split(1, dim=1)
     r = luminance + (2 - 2 * _KR) * cr
     b = luminance + (2 - 2 * _KB) * cb

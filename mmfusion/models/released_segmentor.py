@@ -9,7 +9,12 @@ from .fusion.released import strip_prefixes
 # Blocks per group of MobileNetV2; torchvision numbers them through, behind the stem.
 _BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 _NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
-_HEAD = {'shortcut_conv.0': 'shortcut.conv', 'cat_conv.0': 'merge.conv', 'cat_conv.4': 'refine.conv', 'cls_conv': 'conv_seg'}
+_HEAD = {
+    'shortcut_conv.0': 'shortcut.conv',
+    'cat_conv.0': 'merge.conv',
+    'cat_conv.4': 'refine.conv',
+    'cls_conv': 'conv_seg'
+}
 _HEAD_NORMS = {'shortcut_conv.1': 'shortcut.bn', 'cat_conv.1': 'merge.bn', 'cat_conv.5': 'refine.bn'}
 
 
@@ -36,8 +41,8 @@ def convert_segmentor_state_dict(state_dict: Mapping[str, Any]) -> dict[str, Ten
     """Released layout of the segmentor to mmseg's.
 
     Args:
-        state_dict (Mapping): Released layout (``model_s``), with or without a ``module.`` prefix, or the checkpoint that
-            holds it under ``model_s``.
+        state_dict (Mapping): Released layout (``model_s``), with or without a ``module.`` prefix, or the checkpoint
+            that holds it under ``model_s``.
 
     Returns:
         dict[str, Tensor]: Weights for an ``EncoderDecoder`` of ``DilatedMobileNetV2`` and ``ReleasedDeepLabHead``.
@@ -50,6 +55,6 @@ def convert_segmentor_state_dict(state_dict: Mapping[str, Any]) -> dict[str, Ten
     missing = sorted(set(names) - set(released))
     unknown = sorted(set(released) - set(names))
     if missing or unknown:
-        raise ValueError(f'not a released UAAFusion segmentor: {len(missing)} keys are missing, such as {missing[:5]}, and '
-                         f'{len(unknown)} are unknown, such as {unknown[:5]}')
+        raise ValueError(f'not a released UAAFusion segmentor: {len(missing)} keys are missing, such as {missing[:5]}, '
+                         f'and {len(unknown)} are unknown, such as {unknown[:5]}')
     return {ours: released[name] for name, ours in names.items()}

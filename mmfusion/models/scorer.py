@@ -27,11 +27,11 @@ class SegmentorScorer:
     Args:
         segmentor (nn.Module): An mmseg segmentor (with ``encode_decode``).
         prepare (Callable): Luminance (B, 1, H, W) in [0, 1] to what the backbone takes (B, 1 or 3, H, W).
-        score (str): 'softmax' or 'sigmoid' probabilities, or the 'logit'. Probabilities are what the attributions of two
-            sources can be compared in. A head with a single output channel always gives the two probabilities of a
+        score (str): 'softmax' or 'sigmoid' probabilities, or the 'logit'. Probabilities are what the attributions of
+            two sources can be compared in. A head with a single output channel always gives the two probabilities of a
             binary task.
-        mode (str): 'eval' attributes the segmentor in evaluation mode. 'keep' leaves it as it is, in training mode while
-            training, as released: then scaled images enter the batch norms' statistics and dropout adds noise.
+        mode (str): 'eval' attributes the segmentor in evaluation mode. 'keep' leaves it as it is, in training mode
+            while training, as released: then scaled images enter the batch norms' statistics and dropout adds noise.
 
     Attributes:
         module (nn.Module | None): What :func:`mmfusion.attribution.isolated` puts into evaluation mode.

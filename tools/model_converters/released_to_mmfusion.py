@@ -1,7 +1,8 @@
 """Convert a checkpoint of the released UAAFusion code to one that `tools/test.py` loads.
 
-    python tools/model_converters/released_to_mmfusion.py released.pth uaafusion_released.pth
-    python tools/test.py configs/uaafusion/uaafusion-released_mobilenet-v2_1xb8-40e_fmb-256x256.py uaafusion_released.pth
+Examples:
+    python tools/model_converters/released_to_mmfusion.py released.pth converted.pth
+    python tools/test.py configs/uaafusion/uaafusion-released_mobilenet-v2_1xb8-40e_fmb-256x256.py converted.pth
 """
 import argparse
 import os
@@ -49,8 +50,12 @@ def convert(source: Path, target: Path) -> list[str]:
         done.append('segmentor')
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f'{target.name}.partial')
-    torch.save({'meta': {'mmfusion_version': __version__, 'source': source.name}, 'state_dict': state_dict}, partial)
-    os.replace(partial, target)
+    try:
+        meta = {'mmfusion_version': __version__, 'source': source.name}
+        torch.save({'meta': meta, 'state_dict': state_dict}, partial)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
     return done
 
 

@@ -2,17 +2,17 @@
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='FusionSegmentor',
-    data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=4),
-    fusion=dict(type='UAAFusion', num_stages=3, channels=8, steps=3),
+    data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=8),
+    fusion=dict(type='UAAFusion', num_stages=3, channels=8, steps=2),
     normalize=dict(mean=[127.5, 127.5, 127.5], std=[64., 64., 64.]),
     segmentor=dict(
         type='EncoderDecoder',
         backbone=dict(
             type='UNet',
             in_channels=3,
-            base_channels=12,
+            base_channels=16,
             num_stages=3,
-            strides=(1, 1, 1),
+            strides=(2, 1, 1),
             enc_num_convs=(2, 2, 2),
             dec_num_convs=(2, 2),
             downsamples=(True, True),
@@ -22,9 +22,9 @@ model = dict(
             upsample_cfg=dict(type='InterpConv')),
         decode_head=dict(
             type='FCNHead',
-            in_channels=12,
+            in_channels=16,
             in_index=2,
-            channels=12,
+            channels=16,
             num_convs=0,
             concat_input=False,
             dropout_ratio=0.,

@@ -117,7 +117,8 @@ def draw_sign(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit
     size, height = rng.uniform(0.42, 0.56) * unit, rng.uniform(1.35, 2.1) * unit
     retro, trace = rng.uniform(*SIGN_RETRO) * night, rng.uniform(-1, 1) * PRINTED_TRACE
     top = y - height - 2 * size
-    canvas.fill(box(x - 0.045 * unit, top + size, x + 0.045 * unit, y), colour=linear((128, 126, 124)), heat=0.40)
+    canvas.fill(box(x - 0.045 * unit, top + size, x + 0.045 * unit, y), colour=linear((128, 126, 124)),
+                heat=_pole_heat(canvas, x, y))
     cx, cy = x, y - height - size
 
     def around(corners: int, turn: float, radius: float) -> np.ndarray:
@@ -153,7 +154,7 @@ def draw_poster(canvas: Canvas, rng: np.random.Generator, x: float, y: float, un
     retro, trace = rng.uniform(*SIGN_RETRO) * night, rng.uniform(-1, 1) * PRINTED_TRACE
     for side in (-0.8, 0.8):
         canvas.fill(box(x + side * half - 0.04 * unit, y - lift - 0.2 * tall, x + side * half + 0.04 * unit, y),
-                    colour=linear((96, 94, 92)), heat=0.40)
+                    colour=linear((96, 94, 92)), heat=_pole_heat(canvas, x, y))
     inks = rng.permutation(np.stack([_WHITE, _YELLOW, _RED, _BLUE, _GREEN]))
     x0, y0, x1, y1 = x - half, y - lift - tall, x + half, y - lift
     split = rng.uniform(0.3, 0.6)
@@ -170,6 +171,12 @@ def draw_marks(canvas: Canvas, rng: np.random.Generator, shapes: list[np.ndarray
     ink = _YELLOW if rng.random() < 0.15 else _WHITE * rng.uniform(0.7, 1.0)
     retro = rng.uniform(*MARK_RETRO) * night
     _draw_printed(canvas, [(shape, ink) for shape in shapes], retro, rng.uniform(-1, 1) * PRINTED_TRACE)
+
+
+def _pole_heat(canvas: Canvas, x: float, y: float) -> float:
+    """A little colder than the ground it stands in, which may have crossed over."""
+    height, width = canvas.still_heat.shape
+    return float(canvas.still_heat[min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)]) - 0.04
 
 
 def _draw_printed(canvas: Canvas, shapes: list, retro: float, trace: float) -> None:

@@ -84,8 +84,8 @@ def render_scene(seed: np.random.SeedSequence, size: tuple[int, int], night: boo
 
     Example:
         >>> pair, label = render_scene(np.random.SeedSequence(3), (96, 128), True, SceneOptions())
-        >>> pair.shape, label.shape, label.max() < NUM_CLASSES
-        ((96, 128, 4), (96, 128), True)
+        >>> pair.shape, label.shape, np.unique(label).tolist()
+        ((96, 128, 4), (96, 128), [0, 1, 2, 3])
     """
     layout, trouble, visible, infrared = (np.random.default_rng(s) for s in _children(seed, 4))
     crossover = trouble.random() < options.crossover_fraction

@@ -56,11 +56,13 @@ def visible_image(canvas: Canvas, rng: np.random.Generator, camera: Camera, size
     else:  # shadows of clouds
         fall = DAYLIGHT * (1 + 0.12 * np.tanh(cv2.resize(shade, (width, height), interpolation=cv2.INTER_CUBIC)))
     light = cv2.resize(canvas.light, (width, height), interpolation=cv2.INTER_AREA)
+    albedo = cv2.resize(canvas.albedo, (width, height), interpolation=cv2.INTER_AREA)
     if sun:
         disc = np.zeros((height, width), np.float32)
         _add_spot(disc, sun_x * width, 0.5 * camera.horizon * scale, 0.04 * height, 0.04 * height, 12.0)
+        disc[albedo[..., 1] > 0] = 0  # behind everything that reflects light: the sky does not
         light += disc[..., None] * np.float32((0.75, 0.93, 1.0))
-    image = cv2.resize(canvas.albedo, (width, height), interpolation=cv2.INTER_AREA) * fall[..., None] + light
+    image = albedo * fall[..., None] + light
     image += _bloom(np.maximum(light - 1, 0))
     image = cv2.GaussianBlur(image, (0, 0), VISIBLE_BLUR * height)
     y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]

@@ -8,5 +8,6 @@ from .apply_to_modality import ApplyToModality
 from .load_pair import LoadPairFromFile
 from .load_pair_annotations import LoadPairAnnotations
 from .pack import PackFusionInputs
+from .skip_low_contrast import SkipLowContrast
 
-__all__ = ['ApplyToModality', 'LoadPairAnnotations', 'LoadPairFromFile', 'PackFusionInputs']
+__all__ = ['ApplyToModality', 'LoadPairAnnotations', 'LoadPairFromFile', 'PackFusionInputs', 'SkipLowContrast']

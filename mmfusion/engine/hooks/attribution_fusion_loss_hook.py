@@ -1,10 +1,12 @@
 """Keeps the attribution fusion loss in step with the state of the segmentation network."""
 from mmengine.hooks import Hook
-from mmengine.model import ExponentialMovingAverage, is_model_wrapper
+from mmengine.model import ExponentialMovingAverage
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmfusion.registry import HOOKS
+
+from .bare_model import bare_model
 
 SOURCES = ('live', 'ema')
 _CHECKPOINT_KEY = 'attribution_source'
@@ -29,12 +31,12 @@ def infrared_shares(region_ir: Tensor, region_vi: Tensor) -> Tensor:
 class AttributionFusionLossHook(Hook):
     """Decides which copy of the segmentor is attributed, from which iteration on, and puts what it finds on the record.
 
-    An untrained segmentor knows nothing about either source, so its attribution is noise. During the warm-up both sources
-    weigh one half; then the strength of the attribution rises linearly to one. Without this hook the attribution is on
-    from the first iteration, with the live segmentor.
+    An untrained segmentor knows nothing about either source, so its attribution is noise. During the warm-up both
+    sources weigh one half; then the strength of the attribution rises linearly to one. Without this hook the
+    attribution is on from the first iteration, with the live segmentor.
 
-    The strength depends on the iteration alone and the running mean is in the checkpoint, so that a resumed run equals an
-    uninterrupted one.
+    The strength depends on the iteration alone and the running mean is in the checkpoint, so that a resumed run equals
+    an uninterrupted one. Fine-tuning (``load_from``) starts a new mean from the weights that were loaded.
 
     Args:
         warmup_iters (int): Iterations with neutral weights; no attribution is computed.
@@ -85,7 +87,7 @@ class AttributionFusionLossHook(Hook):
         Raises:
             TypeError: The model is no ``FusionSegmentor``.
         """
-        model = self._model(runner)
+        model = bare_model(runner)
         if not hasattr(model, 'set_attribution_source'):
             raise TypeError(f'AttributionFusionLossHook works on a FusionSegmentor, but the model is a '
                             f'{type(model).__name__}; remove the hook or wrap the model')
@@ -93,8 +95,8 @@ class AttributionFusionLossHook(Hook):
             self._average = ExponentialMovingAverage(model.segmentor, momentum=self.momentum, update_buffers=True)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take the running mean from a checkpoint that has one."""
-        if self._average is not None and _CHECKPOINT_KEY in checkpoint:
+        """Take the running mean from the checkpoint of a run that is resumed."""
+        if self._average is not None and runner._resume and _CHECKPOINT_KEY in checkpoint:
             self._average.load_state_dict(checkpoint[_CHECKPOINT_KEY])
             self._restored = True
 
@@ -102,14 +104,14 @@ class AttributionFusionLossHook(Hook):
         """Start the running mean from the weights that training starts from, and put it in place."""
         if self._average is None:
             return
-        model = self._model(runner)
+        model = bare_model(runner)
         if not self._restored:  # Weights may have been loaded since `before_run`.
             self._average.module.load_state_dict(model.segmentor.state_dict())
         model.set_attribution_source(self._average.module)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set the strength of this iteration."""
-        self._model(runner).attribution_strength = self.strength(runner.iter)
+        bare_model(runner).attribution_strength = self.strength(runner.iter)
 
     def after_train_iter(self,
                          runner: Runner,
@@ -117,7 +119,7 @@ class AttributionFusionLossHook(Hook):
                          data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
         """Update the running mean and the record."""
-        model = self._model(runner)
+        model = bare_model(runner)
         if self._average is not None:
             self._average.update_parameters(model.segmentor)
         if not self.every_n_inner_iters(batch_idx, self.interval):
@@ -132,7 +134,7 @@ class AttributionFusionLossHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave the model as it would be without the hook."""
-        model = self._model(runner)
+        model = bare_model(runner)
         model.attribution_strength = 1.0
         model.set_attribution_source(None)
 
@@ -140,7 +142,3 @@ class AttributionFusionLossHook(Hook):
         """Put the running mean into the checkpoint."""
         if self._average is not None:
             checkpoint[_CHECKPOINT_KEY] = self._average.state_dict()
-
-    @staticmethod
-    def _model(runner: Runner):
-        return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -21,6 +21,7 @@ class FusedImageHook(Hook):
 
     def __init__(self, out_dir: str) -> None:
         self.out_dir = Path(out_dir)
+        self._written: dict[str, str] = {}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict,
                         outputs: Sequence[SegDataSample]) -> None:
@@ -28,10 +29,15 @@ class FusedImageHook(Hook):
 
         Raises:
             OSError: An image could not be written.
+            ValueError: Two visible images, of different folders, have one name.
         """
         self.out_dir.mkdir(parents=True, exist_ok=True)
         for sample in outputs:
-            path = self.out_dir / f'{Path(sample.metainfo["img_path"]).stem}.png'
+            source = str(sample.metainfo['img_path'])
+            path = self.out_dir / f'{Path(source).stem}.png'
+            if self._written.setdefault(path.name, source) != source:
+                raise ValueError(f'{source} and {self._written[path.name]} would both be written to {path}; test one '
+                                 'folder at a time')
             image = to_uint8(sample.fused_img.data)
             if not cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image):
                 raise OSError(f'could not write {path}')

@@ -14,12 +14,13 @@ from mmfusion.registry import HOOKS
 from mmfusion.visualization import draw_panel, to_uint8
 
 
-def panel_of(pair: Tensor, sample: SegDataSample, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> np.ndarray:
+def panel_of(pair: Tensor, sample: SegDataSample, classes: Sequence[str],
+             palette: Sequence[Sequence[int]]) -> np.ndarray:
     """Draw the panel of one prediction.
 
     Args:
-        pair (Tensor): The pair as it left the pipeline (4, h, w): blue, green, red, infrared in 0..255. Brought to the size
-            of the prediction, and flipped back if the pipeline flipped it.
+        pair (Tensor): The pair as it left the pipeline (4, h, w): blue, green, red, infrared in 0..255. Brought to the
+            size of the prediction, and flipped back if the pipeline flipped it.
         sample (SegDataSample): A prediction of :class:`~mmfusion.models.FusionSegmentor`.
         classes (Sequence[str]): Class names.
         palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
@@ -45,7 +46,8 @@ def panel_of(pair: Tensor, sample: SegDataSample, classes: Sequence[str], palett
 class FusionVisualizationHook(Hook):
     """Writes a panel (visible, infrared, weights, fused, prediction, label) per prediction to the visualizer.
 
-    It takes the place and the arguments of mmseg's ``SegVisualizationHook``, which ``tools/test.py --show-dir`` switches on.
+    It takes the place and the arguments of mmseg's ``SegVisualizationHook``; ``tools/test.py --show-dir`` switches it
+    on.
 
     Args:
         draw (bool): Whether to draw at all.

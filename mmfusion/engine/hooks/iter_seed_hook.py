@@ -1,4 +1,6 @@
 """Random numbers of the model that depend on the iteration, not on what ran before it."""
+from functools import partial
+
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -7,17 +9,32 @@ from mmengine.runner import Runner
 from mmfusion.registry import HOOKS
 
 
+def _replay(iterator, number: int) -> None:
+    for _ in range(number):
+        next(iterator)
+
+
 @HOOKS.register_module()
 class IterSeedHook(Hook):
     """Seeds torch at the start of every training iteration from the runner's seed, the rank and the iteration.
 
-    mmengine replays the data of a resumed run, but not the state of torch's random number streams, from which dropout
-    and drop-path draw. With this hook a run that was interrupted and resumed draws what an uninterrupted one draws, on every
-    rank, without anything in the checkpoint. numpy and Python's own streams, from which augmentations draw, are left alone. It has an effect
-    only if the config fixes a seed (``randomness = dict(seed=...)``) or the same one is drawn.
+    A run that was interrupted and resumed then draws what an uninterrupted one draws, on every rank, without anything
+    in the checkpoint. torch's streams, from which dropout and drop-path draw, depend on the iteration alone. numpy's
+    and Python's, from which augmentations draw, are left alone in training; where a resumed run passes over the data
+    that was trained on already (iteration-based loop), that data is loaded once more, so that these streams stand where
+    they stood. Upstream mmengine does so by itself; the fork, left to itself, skips the files. The loop's
+    ``fast_forward_on_resume=True`` spares the time and gives that equality up.
+
+    It takes a fixed seed (``randomness = dict(seed=...)``); mmengine draws another one for every run otherwise.
     """
 
     priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        """Make a resumed run load again what it passes over."""
+        iterator = getattr(runner.train_loop, 'dataloader_iterator', None)
+        if hasattr(iterator, 'skip_iter'):
+            iterator.skip_iter = partial(_replay, iterator)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Seed this iteration."""

@@ -9,8 +9,8 @@ from mmfusion.registry import METRICS
 class PerClassIoUMetric(IoUMetric):
     """:class:`mmseg.evaluation.IoUMetric`, whose table of classes is also among the results that it returns.
 
-    The table then reaches the visualiser and the JSON files of a run, as ``IoU/<class>`` in percent; a class that occurs neither in
-    the labels nor in the predictions is NaN, and left out of mIoU as by mmseg.
+    The table then reaches the visualiser and the JSON files of a run, as ``IoU/<class>`` in percent; a class that
+    occurs neither in the labels nor in the predictions is NaN, and left out of mIoU as by mmseg.
 
     Args:
         **kwargs: See :class:`mmseg.evaluation.IoUMetric`.

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from mmfusion.registry import MODELS
 
+from ..precision import at_least_float32
 from .base import BaseFusion, FusionResult, constant_weights
 from .memory import ConvUnit
 
@@ -79,4 +80,5 @@ class ConcatenationFusion(BaseFusion):
     def forward(self, ir, vi, scorer=None, labels=None, *, strength=1.0, ignore=None) -> FusionResult:
         """Fuse a batch of pairs; scorer, labels, strength and ignore have no say. See :meth:`BaseFusion.forward`."""
         self.check_pair(ir, vi)
-        return FusionResult(self.unit(torch.cat([ir, vi], dim=1)).float().sigmoid(), *constant_weights(ir, 0.5))
+        fused = at_least_float32(self.unit(torch.cat([ir, vi], dim=1))).sigmoid()
+        return FusionResult(fused, *constant_weights(ir, 0.5))

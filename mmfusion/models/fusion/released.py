@@ -1,7 +1,7 @@
 """The released UAAFusion network: its behaviour in terms of our options, and its weights in our layout.
 
-Facts about the release (docs of arXiv 2502.01467's code): the data step's result is not used, so neither ``alpha`` nor the
-weights reach the image; the recurrent convolutions of the first stage, the memory of the last stage and an initial
+Facts about the release (docs of arXiv 2502.01467's code): the data step's result is not used, so neither ``alpha`` nor
+the weights reach the image; the recurrent convolutions of the first stage, the memory of the last stage and an initial
 reconstruction (``init_conv_f0``) never take part. Such weights are dropped.
 """
 from collections.abc import Mapping
@@ -88,8 +88,8 @@ def convert_fusion_state_dict(state_dict: Mapping[str, Any]) -> tuple[dict[str, 
                 converted[f'head.stages.{k}.cell.gates.bias'] = torch.cat([bias for _, bias in gates])
     unknown = sorted(name for name in unread if not _is_idle(name, stages))
     if missing or unknown:
-        raise ValueError(f'not a released UAAFusion network: {len(missing)} keys are missing, such as {missing[:5]}, and '
-                         f'{len(unknown)} are unknown, such as {unknown[:5]}')
+        raise ValueError(f'not a released UAAFusion network: {len(missing)} keys are missing, such as {missing[:5]}, '
+                         f'and {len(unknown)} are unknown, such as {unknown[:5]}')
     channels = released['blockflow.0.conv1.conv_unit.0.weight'].shape[0]
     return dict(num_stages=stages, channels=channels), converted
 

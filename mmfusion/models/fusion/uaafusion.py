@@ -26,9 +26,10 @@ class UAAFusion(BaseFusion):
 
     .. math:: w_I = \frac{W_I + \epsilon}{W_I + W_V + 2 \epsilon}, \qquad w_V = 1 - w_I,
 
-    which set the target of the unfolding's data steps; the attribution of the unfolding's own iterates gates the stages.
-    Source: Bai et al., "Deep Unfolding Multi-modal Image Fusion Network via Attribution Analysis", IEEE TCSVT 2025,
-    arXiv 2502.01467. The defaults correct what cancels itself in the released network; see :meth:`from_released` for that.
+    which set the target of the unfolding's data steps; the attribution of the unfolding's own iterates gates the
+    stages. Source: Bai et al., "Deep Unfolding Multi-modal Image Fusion Network via Attribution Analysis", IEEE TCSVT
+    2025, arXiv 2502.01467. The defaults correct what cancels itself in the released network; see
+    :meth:`from_released` for that.
 
     Args:
         num_stages (int): Stages of the unfolding.
@@ -39,11 +40,11 @@ class UAAFusion(BaseFusion):
         estimator (str): 'exact', 'multiplexed' or 'endpoint'.
         region (str): 'sample', or 'batch' for regions that run over the whole batch (released).
         attribution (bool): Weigh the sources by attribution; one half each otherwise.
-        attention (str, optional): How the attribution of the iterates is normalised before it gates the stages: 'rms', or
-            'none' (released: a gate that is one half everywhere). None switches it off, and spares a pass of the
+        attention (str, optional): How the attribution of the iterates is normalised before it gates the stages: 'rms',
+            or 'none' (released: a gate that is one half everywhere). None switches it off, and spares a pass of the
             segmentor per stage.
-        max_batch (int, optional): Largest number of images in one pass of the segmentor while it is attributed. ``'auto'``
-            is the batch size itself, node after node.
+        max_batch (int | str, optional): Largest number of images in one pass of the segmentor while it is attributed.
+            ``'auto'`` is the batch size itself, node after node.
         eps (float): :math:`\epsilon` above, which keeps sources without evidence at one half each.
         ignore_index (int): Label of pixels of no class; they get weights of one half.
         num_classes (int, optional): Number of classes C. Found out from the scorer when absent.
@@ -89,6 +90,8 @@ class UAAFusion(BaseFusion):
             _check_choice('max_batch', max_batch, ('auto', ))
         elif max_batch is not None and max_batch < 1:
             raise ValueError(f"max_batch must be positive, 'auto' or None, got {max_batch}")
+        if num_classes is not None and num_classes < 1:
+            raise ValueError(f'num_classes must be at least 1, or None to ask the scorer, got {num_classes}')
         if not eps > 0:
             raise ValueError(f'eps must be positive so that sources without evidence share equally, got {eps}')
         self.steps = steps
@@ -140,9 +143,12 @@ class UAAFusion(BaseFusion):
         """Fuse a batch of pairs; see :meth:`BaseFusion.forward`.
 
         Raises:
-            ValueError: The images are no pair, or attribution is asked for without a scorer.
+            ValueError: The images are no pair, the strength is outside [0, 1], or attribution is asked for without a
+                scorer.
         """
         self.check_pair(ir, vi)
+        if not 0 <= strength <= 1:
+            raise ValueError(f'strength moves the weights from one half and must be in [0, 1], got {strength}')
         attributed = self.attribution and strength > 0
         region_ir = region_vi = attend = None
         weight_ir, weight_vi = constant_weights(ir, 0.5)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmfusion.registry import MODELS
 
+from ..precision import at_least_float32
 from .memory import ConvLSTMCell, ConvUnit, State
 
 # Sources may be exactly black or white, where the logit is infinite. A quarter of an 8-bit grey level is invisible.
@@ -38,8 +39,8 @@ class _Stage(nn.Module):
         features = self.embed(half)
         merged = self.merge(torch.cat([features, long, short], dim=1))
         new_short = merged + self.refine(merged) * gate
-        change = self.reconstruct(new_short).float()
-        fused = (half.float().logit(_LOGIT_EPS) + change if self.residual else change).sigmoid()
+        change = at_least_float32(self.reconstruct(new_short))
+        fused = (at_least_float32(half).logit(_LOGIT_EPS) + change if self.residual else change).sigmoid()
         if self.cell is None:
             return fused, long, short, state
         state = self.cell(self.memory_in(torch.cat([features, merged, new_short], dim=1)), state)
@@ -56,8 +57,9 @@ class MemoryUnfoldingHead(BaseModule):
         F_{k+1} = \operatorname{Prox}_k(F_{k+1/2}, a_k, \text{memory}), \qquad F_0 = (I + V) / 2.
 
     The proximal network sees the long-term memory, a convolutional LSTM that runs along the stages, and the short-term
-    memory, the features of the stage before; its refinement is gated by ``sigmoid`` of the attention :math:`a_k`. Source:
-    UAAFusion, arXiv 2502.01467. The last stage has no memory to write, so every parameter takes part in the result.
+    memory, the features of the stage before; its refinement is gated by ``sigmoid`` of the attention :math:`a_k`.
+    Source: UAAFusion, arXiv 2502.01467. The last stage has no memory to write, so every parameter takes part in the
+    result.
 
     Args:
         num_stages (int): Stages K, at least 1.

@@ -4,6 +4,8 @@ from torch import Tensor, nn
 
 from mmfusion.registry import MODELS
 
+from ..precision import at_least_float32
+
 FORMS = ('objective', 'released')
 
 
@@ -31,19 +33,22 @@ def weighted_fidelity(fused: Tensor, source: Tensor, weight: Tensor, form: str =
         fused (Tensor): Fused image (B, 1, H, W) in [0, 1].
         source (Tensor): Source image (B, 1, H, W) in [0, 1].
         weight (Tensor): Its weight (B, 1, H, W) in [0, 1].
-        form (str): 'objective' is :math:`w (F - X)^2`, twice the data term of the fusion objective (UAAFusion, arXiv 2502.01467).
-            'released' is :math:`(w (X - F))^2`, which squares the weight as well, so that an even share counts half as much as
-            a clear one.
+        form (str): 'objective' is :math:`w (F - X)^2`, twice the data term of the fusion objective (UAAFusion, arXiv
+            2502.01467). 'released' is :math:`(w (X - F))^2`, which squares the weight as well, so that an even share
+            counts half as much as a clear one.
 
     Returns:
         Tensor: (B, 1, H, W), at least 0.
 
     Raises:
-        ValueError: Unknown form.
+        ValueError: Unknown form, or tensors of different shapes.
     """
     if form not in FORMS:
         raise ValueError(f'unknown form {form!r}; choose one of {", ".join(FORMS)}')
-    square = F.mse_loss(fused.float(), source.float(), reduction='none')
+    if not fused.shape == source.shape == weight.shape:
+        raise ValueError('fused image, source and weight must have one shape, got '
+                         f'{tuple(fused.shape)}, {tuple(source.shape)} and {tuple(weight.shape)}')
+    square = F.mse_loss(at_least_float32(fused), at_least_float32(source), reduction='none')
     return (weight if form == 'objective' else weight.square()) * square
 
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from mmfusion.registry import MODELS
 
+from ..precision import at_least_float32
 from .attribution_fusion_loss import check_loss_options, reduce_loss
 
 PADDINGS = ('replicate', 'zeros')
@@ -68,6 +69,7 @@ class JointGradientLoss(nn.Module):
         """
         # float32 also under autocast: differences of neighbouring grey levels vanish in half precision.
         with torch.autocast(fused.device.type, enabled=False):
-            of_fused, of_ir, of_vi = (sobel_magnitude(image.float(), self.padding) for image in (fused, ir, vi))
+            of_fused, of_ir, of_vi = (
+                sobel_magnitude(at_least_float32(image), self.padding) for image in (fused, ir, vi))
         distance = (of_fused - torch.maximum(of_ir, of_vi)).abs()
         return {'loss_grad': self.loss_weight * reduce_loss(distance, self.reduction)}

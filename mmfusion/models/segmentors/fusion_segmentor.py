@@ -26,14 +26,15 @@ class FusionSegmentor(BaseSegmentor):
     """A fusion in front of any mmseg segmentor, trained jointly.
 
     The visible image is split into luminance and chroma; the fusion joins infrared and luminance; the fused luminance
-    gets the visible chroma back and goes, normalised for the backbone, to the segmentor. Attribution looks at the segmentor as a
-    function of a grey image.
+    gets the visible chroma back and goes, normalised for the backbone, to the segmentor. Attribution looks at the
+    segmentor as a function of a grey image.
 
     Args:
         fusion (dict): Config of a fusion, such as ``dict(type='UAAFusion')``.
-        segmentor (dict): Config of any mmseg segmentor, inherited or written out. Its ``data_preprocessor``, if any, tells
-            how its backbone wants images normalised; it is not built.
-        data_preprocessor (dict, optional): Config of the preprocessor. Default: ``dict(type='FusionDataPreProcessor')``.
+        segmentor (dict): Config of any mmseg segmentor, inherited or written out. Its ``data_preprocessor``, if any,
+            tells how its backbone wants images normalised; it is not built.
+        data_preprocessor (dict, optional): Config of the preprocessor. Default:
+            ``dict(type='FusionDataPreProcessor')``.
         normalize (dict, optional): ``mean`` and ``std`` per channel on the 0..255 scale, if the segmentor's config does
             not say; ImageNet's by default. One value means that the backbone takes one channel.
         loss_fusion (dict, optional): Config of the fidelity loss; None for none.
@@ -41,8 +42,8 @@ class FusionSegmentor(BaseSegmentor):
         loss_seg_weight (float): Factor of the segmentor's own losses.
         color (str): 'rgb' segments the fused image with the chroma of the visible image, 'gray' without.
         segment_sources (bool): Also segment the infrared image and the visible luminance while training; the
-            segmentation loss is the mean over the three. Attribution compares what the segmentor sees in each source, so it has to
-            know them.
+            segmentation loss is the mean over the three. Attribution compares what the segmentor sees in each source,
+            so it has to know them.
         batch_sources (bool): Segment the three as one batch: one pass, and batch norms see one mixed distribution, as
             their running statistics do. Otherwise one pass each, and the losses are logged apart.
         scorer (dict, optional): Options ``score`` and ``mode`` of :class:`~mmfusion.models.scorer.SegmentorScorer`.
@@ -89,8 +90,8 @@ class FusionSegmentor(BaseSegmentor):
 
         segmentor = ConfigDict(segmentor)
         if segmentor.get('decode_head') is None:
-            raise ValueError(f'the segmentor config has no decode_head (its keys: {sorted(segmentor)}); give a whole mmseg '
-                             'model, such as segmentor=_base_.model')
+            raise ValueError(f'the segmentor config has no decode_head (its keys: {sorted(segmentor)}); give a whole '
+                             'mmseg model, such as segmentor=_base_.model')
         expects = segmentor.pop('data_preprocessor', None) or {}
         segmentor.update({k: v for k, v in dict(train_cfg=train_cfg, test_cfg=test_cfg).items() if v is not None})
         segmentor.setdefault('test_cfg', ConfigDict(mode='whole'))
@@ -115,14 +116,18 @@ class FusionSegmentor(BaseSegmentor):
 
     def _init_normalization(self, expects: dict, normalize: dict | None) -> None:
         """Mean and std on the [0, 1] scale, and whether the backbone wants its channels as B, G, R."""
+        unknown = sorted(set(normalize or ()) - {'mean', 'std'})
+        if unknown:
+            raise ValueError(f'normalize takes mean and std, not {", ".join(unknown)}')
         known = normalize or {key: expects.get(key) for key in ('mean', 'std')}
         mean, std = known.get('mean') or _IMAGENET['mean'], known.get('std') or _IMAGENET['std']
         if len(mean) != len(std) or len(mean) not in (1, 3):
             raise ValueError(f'normalisation needs 1 or 3 means and as many stds, got mean={mean} and std={std}')
         self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1) / 255, persistent=False)
         self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1) / 255, persistent=False)
-        # mmseg images are B, G, R unless a preprocessor turns them; without one there is no telling, and RGB is usual.
-        self.bgr = bool(expects) and not normalize and not expects.get('bgr_to_rgb', False) and len(mean) == 3
+        # mmseg images are B, G, R unless a preprocessor turns them; one that says nothing cannot be asked, and RGB is
+        # usual.
+        self.bgr = not normalize and bool(expects.get('mean')) and not expects.get('bgr_to_rgb') and len(mean) == 3
 
     # What mmseg asks a segmentor for -------------------------------------------------------------------------------
     @property
@@ -185,8 +190,8 @@ class FusionSegmentor(BaseSegmentor):
             ignore (Tensor, optional): Padding (B, H, W), as booleans.
 
         Returns:
-            tuple[Tensor, FusionResult]: The fused image, (B, 3, H, W) or (B, 1, H, W) by ``color``, in [0, 1]; and all that
-            the fusion tells.
+            tuple[Tensor, FusionResult]: The fused image, (B, 3, H, W) or (B, 1, H, W) by ``color``, in [0, 1]; and all
+            that the fusion tells.
 
         Raises:
             ValueError: Not four channels.
@@ -265,8 +270,8 @@ class FusionSegmentor(BaseSegmentor):
             iteration = MessageHub.get_current_instance().get_info('iter', default='unknown')
             raise FloatingPointError(
                 f'the loss is {loss.item()} in iteration {iteration}; not finite: {", ".join(bad) or "the sum"}. All '
-                f'terms: {", ".join(f"{name}={value:.6g}" for name, value in terms.items())}. Lower the learning rate, clip '
-                'the gradients (optim_wrapper.clip_grad), or look at the images of this iteration')
+                f'terms: {", ".join(f"{name}={value:.6g}" for name, value in terms.items())}. Lower the learning rate, '
+                'clip the gradients (optim_wrapper.clip_grad), or look at the images of this iteration')
         return loss, log_vars
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
@@ -278,8 +283,9 @@ class FusionSegmentor(BaseSegmentor):
                 size. Ground truth in them is not used.
 
         Returns:
-            list[SegDataSample]: With ``pred_sem_seg`` and ``seg_logits`` as from any mmseg segmentor; ``fused_img``, (3 or 1, H,
-            W) in [0, 1]; and ``fusion_weights``, the infrared image's weight (1, H, W). All at the original size.
+            list[SegDataSample]: With ``pred_sem_seg`` and ``seg_logits`` as from any mmseg segmentor; ``fused_img``,
+            (3 or 1, H, W) in [0, 1]; and ``fusion_weights``, the infrared image's weight (1, H, W). All at the
+            original size.
         """
         metas = plain_metas(inputs) if data_samples is None else [dict(sample.metainfo) for sample in data_samples]
         image, result = self.fuse(inputs, ignore=padding_mask(metas, inputs))

@@ -1,0 +1,115 @@
+"""Every config builds, takes one training step and makes one prediction, on tiny data."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+import mmfusion  # noqa: F401
+from mmfusion.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+# What a run is given, without its parts in `_base_`.
+NAMES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
+SIZE = (64, 96)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmfusion'):
+        yield
+
+
+def load(name):
+    return Config.fromfile(CONFIGS / name)
+
+
+def tiny_batch(num_classes, size=SIZE):
+    """Two pairs whose labels hold every class in stripes."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randint(0, 256, (4, *size), generator=generator, dtype=torch.uint8) for _ in range(2)]
+    labels = (torch.arange(size[1]) * num_classes // size[1]).expand(1, *size)
+    samples = []
+    for i in range(2):
+        sample = SegDataSample(metainfo=dict(img_path=f'{i}.png', ori_shape=size, img_shape=size))
+        sample.gt_sem_seg = PixelData(data=labels.clone())
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def test_there_are_configs():
+    assert len(NAMES) >= 11
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_train_step_and_prediction(name):
+    cfg = load(name)
+    torch.manual_seed(0)
+    # The same architecture in small; what is not width is left as the config says.
+    if cfg.model.fusion.type == 'UAAFusion':
+        cfg.model.fusion.update(channels=4, num_stages=2, steps=2)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    optim = build_optim_wrapper(model, cfg.optim_wrapper)
+    before = {key: p.detach().clone() for key, p in model.named_parameters()}
+    batch = tiny_batch(model.num_classes)
+    model.train()
+    reached = set()
+    for key, p in model.named_parameters():
+        p.register_post_accumulate_grad_hook(lambda _, key=key: reached.add(key))
+    logs = model.train_step(batch, optim)
+    assert torch.isfinite(logs['loss'])
+    assert 'decode.loss_ce' in logs or 'fused.decode.loss_ce' in logs
+    missing = set(before) - reached
+    assert not missing, 'plain DDP needs a gradient for every parameter'
+    changed = [key for key, p in model.named_parameters() if not torch.equal(p, before[key])]
+    assert any(key.startswith('segmentor.') for key in changed)
+    assert any(key.startswith('fusion.') for key in changed) == bool(list(model.fusion.parameters()))
+
+    model.eval()
+    for sample in model.val_step(tiny_batch(model.num_classes, size=(50, 71))):
+        assert sample.pred_sem_seg.data.shape == (1, 50, 71)
+        assert sample.fused_img.data.shape[1:] == (50, 71)
+        assert sample.fusion_weights.data.shape == (1, 50, 71)
+        assert 0 <= sample.fused_img.data.min() <= sample.fused_img.data.max() <= 1
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_everything_else_builds(name, tmp_path):
+    """Pipelines, datasets, hooks and metrics of a config exist and take their arguments."""
+    cfg = load(name)
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        for transform in dataset.pipeline:
+            TRANSFORMS.build(transform)
+        if dataset.type != 'SyntheticThermalScenes':
+            built = DATASETS.build({**dataset, 'lazy_init': True})
+            # As many outputs as the data have classes.
+            heads = [head for key, head in cfg.model.segmentor.items() if key.endswith('head')]
+            assert {head.num_classes for head in heads} == {len(built.metainfo['classes'])}
+    for hook in cfg.custom_hooks:
+        HOOKS.build(hook)
+    for metric in cfg.test_evaluator:
+        METRICS.build(metric)
+    assert cfg.randomness.seed is not None
+    assert 'SyncBN' not in str(cfg.model)
+
+
+def test_inheritance_is_flat():
+    """A config overrides parts, and is not a tower of configs."""
+    for name in NAMES:
+        bases = Config.fromfile(CONFIGS / name, import_custom_modules=False)._cfg_dict
+        assert bases, name
+        text = (CONFIGS / name).read_text()
+        assert len(text.splitlines()) <= 25, f'{name} writes out what a base should hold'
+
+
+def test_normalisation_is_taken_from_an_inherited_segmentor():
+    model = MODELS.build(load('uaafusion/uaafusion_segformer_mit-b0_1xb8-8k_msrs-256x256.py').model)
+    np.testing.assert_allclose(model.mean.flatten() * 255, [123.675, 116.28, 103.53], rtol=1e-6)
+    assert not model.bgr

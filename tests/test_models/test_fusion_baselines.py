@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from mmfusion.models import AverageFusion, ConcatenationFusion, InfraredOnly, MaximumFusion, VisibleOnly
+from mmfusion.registry import MODELS
+
+RULES = {
+    AverageFusion: lambda ir, vi: ((ir + vi) / 2, torch.full_like(ir, 0.5)),
+    MaximumFusion: lambda ir, vi: (torch.maximum(ir, vi), (ir > vi).to(ir)),
+    VisibleOnly: lambda ir, vi: (vi, torch.zeros_like(ir)),
+    InfraredOnly: lambda ir, vi: (ir, torch.ones_like(ir)),
+}
+ALL = [*RULES, ConcatenationFusion]
+
+
+@pytest.fixture
+def pair():
+    ir, vi = torch.rand(2, 2, 1, 6, 7, generator=torch.Generator().manual_seed(0)).unbind()
+    vi[0, 0, 0, 0] = ir[0, 0, 0, 0]
+    return ir, vi
+
+
+def refuse(x):
+    raise RuntimeError('a fixed rule asks no segmentor')
+
+
+@pytest.mark.parametrize('kind', RULES)
+def test_rule(kind, pair):
+    expected, weight_ir = RULES[kind](*pair)
+    fusion = kind()
+    result = fusion(*pair, refuse, torch.zeros(2, 6, 7).long(), strength=0.3, ignore=torch.ones(2, 6, 7).bool())
+    torch.testing.assert_close(result.fused, expected)
+    assert torch.equal(result.weight_ir, weight_ir)
+    torch.testing.assert_close(result.weight_vi, 1 - weight_ir)
+    # The image is what its weights say.
+    torch.testing.assert_close(result.fused, result.weight_ir * pair[0] + result.weight_vi * pair[1])
+    assert not list(fusion.parameters())
+    assert result.region_ir is None
+    assert result.region_vi is None
+    assert result.labels is None
+    assert result.attention == []
+
+
+def test_concatenation_is_two_convolutions(pair):
+    torch.manual_seed(0)
+    fusion = ConcatenationFusion(channels=5)
+    result = fusion(*pair, refuse)
+    first, prelu, second = fusion.unit
+    assert (first.in_channels, first.out_channels, second.out_channels) == (2, 5, 1)
+    hidden = first(torch.cat(pair, 1))
+    hidden = torch.where(hidden > 0, hidden, prelu.weight * hidden)
+    torch.testing.assert_close(result.fused, 1 / (1 + torch.exp(-second(hidden))))
+    assert result.weight_ir.eq(0.5).all()
+    assert result.weight_vi.eq(0.5).all()
+
+
+def test_concatenation_learns_to_copy_a_source(pair):
+    torch.manual_seed(0)
+    fusion = ConcatenationFusion(channels=4)
+    optimizer = torch.optim.Adam(fusion.parameters(), lr=0.02)
+    losses = []
+    for _ in range(150):
+        loss = (fusion(*pair).fused - pair[0]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad.ne(0).any() for p in fusion.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 * losses[0]
+
+
+@pytest.mark.parametrize('kind', ALL)
+@pytest.mark.parametrize('bad', [
+    lambda ir, vi: (ir, vi[..., :5]),
+    lambda ir, vi: (ir, vi[:1]),
+    lambda ir, vi: (ir.expand(-1, 3, -1, -1), vi.expand(-1, 3, -1, -1)),
+    lambda ir, vi: (ir[0], vi[0]),
+    lambda ir, vi: (ir, (255 * vi).byte()),
+    lambda ir, vi: ((255 * ir).byte(), (255 * vi).byte()),
+])
+def test_no_pair(kind, bad, pair):
+    with pytest.raises(ValueError, match='one shape'):
+        kind()(*bad(*pair))
+
+
+@pytest.mark.parametrize('kind', ALL)
+def test_one_line_of_a_config(kind):
+    assert isinstance(MODELS.build(dict(type=kind.__name__)), kind)
+    assert isinstance(MODELS.build(dict(type=f'mmfusion.{kind.__name__}')), kind)
+
+
+def test_refused_channels():
+    with pytest.raises(ValueError, match='got 0'):
+        ConcatenationFusion(channels=0)

@@ -1,7 +1,7 @@
 """Train fusion and segmentation jointly.
 
 Examples:
-    python tools/train.py configs/uaafusion/uaafusion_unet-tiny_1xb4-400_synthetic-96x128.py
+    python tools/train.py configs/uaafusion/uaafusion_unet-tiny_1xb4-300_synthetic-96x128.py
     python tools/train.py CONFIG --resume
     python tools/train.py CONFIG --cfg-options train_dataloader.batch_size=2 randomness.seed=1
 """

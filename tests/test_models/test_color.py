@@ -66,5 +66,5 @@ def test_no_colour_image(shape):
 
 @pytest.mark.parametrize('shapes', [((1, 3, 4, 4), (1, 2, 4, 4)), ((1, 1, 4, 4), (1, 3, 4, 4)), ((4, 4), (2, 4, 4))])
 def test_no_luminance_and_chroma(shapes):
-    with pytest.raises(ValueError, match='luminance .* and chroma'):
+    with pytest.raises(ValueError, match=r'luminance .* and chroma'):
         merge_luminance(*(torch.zeros(shape) for shape in shapes))

@@ -10,12 +10,18 @@ from mmfusion.registry import MODELS
 
 
 @pytest.fixture
-def build(model_config):
+def build(model_config, make_batch):
     def make(segmentor=None, **options):
         torch.manual_seed(0)
-        model = MODELS.build(model_config(segmentor, **options)).eval()
-        with torch.no_grad():  # mmseg starts with classifiers of almost nothing.
-            torch.nn.init.normal_(model.segmentor.decode_head.conv_seg.weight)
+        model = MODELS.build(model_config(segmentor, **options))
+        # Statistics of real images, and a classifier that finds every class somewhere; mmseg's is almost nothing.
+        classifier = model.segmentor.decode_head.conv_seg
+        with torch.no_grad():
+            torch.nn.init.normal_(classifier.weight)
+            image = model.normalize(make_batch(seed=1)[0][:, :3])
+            for _ in range(30):
+                model.train().segmentor._forward(image)
+            classifier.bias -= model.eval().segmentor._forward(image).mean((0, 2, 3))
         return model
 
     return make
@@ -109,7 +115,8 @@ def test_padding_has_no_say_in_the_attribution(build, make_batch, monkeypatch):
     model = build(fusion=dict(type='UAAFusion', num_stages=1, channels=4, steps=3, baseline='black'))
     monkeypatch.setattr(model.segmentor, 'encode_decode', pointwise)
     inputs, _ = make_batch()
-    padded = F.pad(inputs, (0, 16, 0, 8), value=1.0)  # Brighter than anything inside.
+    padded = F.pad(inputs, (0, 16, 0, 8))
+    padded[:, 3, 32:] = padded[:, 3, :, 48:] = 0.45  # Infrared evidence for the class of most pixels.
     meta = dict(ori_shape=(32, 48), img_shape=(32, 48), pad_shape=(40, 64), padding_size=(0, 16, 0, 8))
     with torch.no_grad():
         alone = model.predict(inputs)
@@ -118,8 +125,6 @@ def test_padding_has_no_say_in_the_attribution(build, make_batch, monkeypatch):
         result = model.fuse(padded, ignore=F.pad(torch.zeros(2, 32, 48), (0, 16, 0, 8), value=1).bool())[1]
     for i in range(2):
         torch.testing.assert_close(inside[i].fusion_weights.data, alone[i].fusion_weights.data)
-        torch.testing.assert_close(inside[i].seg_logits.data[..., 1:-1, 1:-1],
-                                   inside[i].seg_logits.data[..., 1:-1, 1:-1])
     # Were the padding counted, the weights would be others.
     assert (counted[0] - alone[0].fusion_weights.data).abs().max() > 1e-3
     assert (result.labels[:, 32:] == 255).all()

@@ -4,8 +4,8 @@ dataset_type = 'PairedSegDataset'
 data_root = 'data/fmb'
 crop_size = (256, 256)
 metainfo = dict(
-    classes=('unlabelled', 'road', 'sidewalk', 'building', 'traffic lamp', 'traffic sign', 'vegetation', 'sky', 'person',
-             'car', 'truck', 'bus', 'motorcycle', 'bicycle', 'pole'),
+    classes=('unlabelled', 'road', 'sidewalk', 'building', 'traffic lamp', 'traffic sign', 'vegetation', 'sky',
+             'person', 'car', 'truck', 'bus', 'motorcycle', 'bicycle', 'pole'),
     palette=[[0, 0, 0], [179, 228, 228], [181, 57, 133], [67, 162, 177], [200, 178, 50], [132, 45, 199], [66, 172, 84],
              [179, 73, 79], [76, 99, 166], [66, 121, 253], [137, 165, 91], [155, 97, 152], [105, 153, 140],
              [222, 215, 158], [135, 113, 90]])

@@ -1,5 +1,5 @@
-# UAAFusion in front of SegFormer-B0. The segmentor is mmseg's own base, taken over as it is; any other goes the same way.
-# Set num_classes of its head, and its norm (SyncBN in mmseg's bases does not train in several processes on a CPU).
+# UAAFusion in front of SegFormer-B0. The segmentor is mmseg's own base, taken over as it is; any other goes the same
+# way. Set num_classes of its head, and its norm (SyncBN in mmseg's bases does not train in processes on a CPU).
 _base_ = ['./boot.py', 'mmseg::_base_/models/segformer_mit-b0.py']
 model = dict(
     _delete_=True,

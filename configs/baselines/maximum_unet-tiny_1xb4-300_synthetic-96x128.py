@@ -1,0 +1,2 @@
+_base_ = '../uaafusion/uaafusion_unet-tiny_1xb4-300_synthetic-96x128.py'
+model = dict(fusion=dict(_delete_=True, type='MaximumFusion'))

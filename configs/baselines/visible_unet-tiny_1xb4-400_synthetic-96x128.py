@@ -1,2 +1,0 @@
-_base_ = '../uaafusion/uaafusion_unet-tiny_1xb4-400_synthetic-96x128.py'
-model = dict(fusion=dict(_delete_=True, type='VisibleOnly'))

@@ -1,0 +1,95 @@
+"""A run that is interrupted and resumed equals one that is not, to the last bit."""
+import pytest
+import torch
+from mmengine.runner import CheckpointLoader
+
+HOOKS = [
+    dict(type='CheckpointArchitectureHook'),
+    dict(type='IterSeedHook'),
+    dict(type='AttributionFusionLossHook', source='ema', momentum=0.2, warmup_iters=1, ramp_iters=3, interval=1),
+]
+SCHEDULE = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=2),
+    dict(type='PolyLR', power=1.0, eta_min=1e-4, by_epoch=False, begin=2, end=6)
+]
+
+
+@pytest.fixture
+def train(make_runner, model_config, unet_config, tmp_path):
+    """Function that trains six iterations with everything that draws random numbers: dropout, crops, flips."""
+
+    def run(folder, hooks=HOOKS, **options):
+        runner = make_runner(
+            model=model_config(unet_config(dropout=0.3)),
+            work_dir=tmp_path / folder,
+            max_iters=6,
+            train_cfg=dict(type='IterBasedTrainLoop', max_iters=6, val_interval=2),
+            hooks=hooks,
+            augment=True,
+            param_scheduler=SCHEDULE,
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)),
+            **options)
+        runner.train()
+        return CheckpointLoader.load_checkpoint(str(tmp_path / folder / 'iter_6.pth'), map_location='cpu')
+
+    return run
+
+
+def flatten(value, name=''):
+    """Every tensor of a checkpoint by its path."""
+    if isinstance(value, torch.Tensor):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from flatten(part, f'{name}/{key}')
+    elif isinstance(value, list):
+        for i, part in enumerate(value):
+            yield from flatten(part, f'{name}/{i}')
+
+
+def differing(one, other):
+    """Names of weights, running means and optimizer states that are not the same to the last bit."""
+    names = []
+    for part in ('state_dict', 'attribution_source', 'optimizer'):
+        a, b = dict(flatten(one[part])), dict(flatten(other[part]))
+        assert a
+        assert set(a) == set(b)
+        names += [f'{part}{name}' for name in a if not torch.equal(a[name], b[name])]
+    return names
+
+
+def test_interrupted_at_every_iteration(train, tmp_path):
+    whole = train('whole')
+    for iteration in range(1, 6):
+        resumed = train(f'from{iteration}', load_from=str(tmp_path / f'whole/iter_{iteration}.pth'), resume=True)
+        assert differing(resumed, whole) == [], f'resumed after iteration {iteration}'
+        for ours, theirs in zip(resumed['param_schedulers'], whole['param_schedulers']):
+            assert ours['_last_value'] == theirs['_last_value']
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_with_workers(train, tmp_path, workers):
+    whole = train('whole', num_workers=workers)
+    resumed = train('resumed', num_workers=workers, load_from=str(tmp_path / 'whole/iter_3.pth'), resume=True)
+    assert differing(resumed, whole) == []
+
+
+def test_without_the_seed_hook_it_differs(train, tmp_path):
+    """So the comparison above can see it."""
+    hooks = [HOOKS[0], HOOKS[2]]
+    whole = train('whole', hooks=hooks)
+    resumed = train('resumed', hooks=hooks, load_from=str(tmp_path / 'whole/iter_3.pth'), resume=True)
+    assert differing(resumed, whole)
+
+
+def test_two_whole_runs_are_one(train):
+    assert differing(train('one'), train('two')) == []
+
+
+def test_latest_checkpoint_is_found(train, tmp_path):
+    whole = train('whole')
+    (tmp_path / 'again').mkdir()
+    (tmp_path / 'again/iter_4.pth').write_bytes((tmp_path / 'whole/iter_4.pth').read_bytes())
+    (tmp_path / 'again/last_checkpoint').write_text(str(tmp_path / 'again/iter_4.pth'))
+    assert differing(train('again', resume=True), whole) == []
+    assert not (tmp_path / 'again/iter_3.pth').exists()

@@ -27,14 +27,21 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def fresh_globals():
-    """mmengine keeps loggers, message hubs, scopes and visualizers per process; no test sees another's."""
-    yield
-    for logger in MMLogger._instance_dict.values():
-        for handler in logger.handlers:
-            handler.close()
-    for manager in (DefaultScope, MMLogger, MessageHub, Visualizer, SegLocalVisualizer):
-        manager._instance_dict.clear()
+def forget_globals():
+    """mmengine keeps loggers, message hubs, scopes and visualizers per process; no test sees another's.
+
+    The value is a function that forgets them earlier, where one test does what takes two processes.
+    """
+
+    def forget():
+        for logger in MMLogger._instance_dict.values():
+            for handler in logger.handlers:
+                handler.close()
+        for manager in (DefaultScope, MMLogger, MessageHub, Visualizer, SegLocalVisualizer):
+            manager._instance_dict.clear()
+
+    yield forget
+    forget()
 
 
 def _unet(num_classes=3, in_channels=3, dropout=0., norm='BN', **head):
@@ -191,11 +198,15 @@ def run_config():
 
 
 @pytest.fixture
-def make_runner(run_config, model_config, pair_folder, tmp_path, monkeypatch):
-    """Function that gives a Runner on six pairs; every call is a new experiment, as a new process would be."""
-    # Half a second for every checkpoint, to make the config in it pretty.
+def plain_configs(monkeypatch):
+    """Spares the half second that it takes, for every checkpoint, to make the config in it pretty."""
     for place in ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode'):
         monkeypatch.setattr(place, lambda text, **options: (text, True), raising=False)
+
+
+@pytest.fixture
+def make_runner(run_config, model_config, pair_folder, tmp_path, plain_configs):
+    """Function that gives a Runner on six pairs; every call is a new experiment, as a new process would be."""
     data = pair_folder(tmp_path / 'data')
     count = 0
 

@@ -75,7 +75,8 @@ def main() -> int:
     if args.task == 'demo':
         command = [str(python), 'tools/demo.py', *rest]
     else:
-        command = [str(python), '-m', 'pytest', *rest]
+        # Two workers: the tests keep torch to one thread each.
+        command = [str(python), '-m', 'pytest', '--numprocesses', '2', *rest]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

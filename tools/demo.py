@@ -119,6 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     cfg = Config.fromfile(CONFIG)
     cfg.work_dir = str(args.work_dir)
     cfg.log_level = 'ERROR'  # The bars tell enough, and the stack's own deprecation warnings are not the reader's.
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None  # The test comes right after.
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     console.print(f'config {CONFIG.relative_to(ROOT)}: scenes are drawn, nothing is downloaded')

@@ -12,7 +12,9 @@ META = dict(classes=('soil', 'crop', 'weed', 'stone'))
 
 def pair(prediction, label):
     return dict(
-        pred_sem_seg=dict(data=torch.tensor([prediction])), gt_sem_seg=dict(data=torch.tensor([label])), img_path='a.png')
+        pred_sem_seg=dict(data=torch.tensor([prediction])),
+        gt_sem_seg=dict(data=torch.tensor([label])),
+        img_path='a.png')
 
 
 def evaluate(*pairs, **options):

@@ -1,5 +1,4 @@
 """The released segmentor's computation against reference scores, through mmseg's modules."""
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +12,9 @@ from mmfusion.registry import MODELS
 DATA = Path(__file__).resolve().parents[1] / 'data'
 
 
-def recipe_value(name, shape, seed):
-    """Weights of the reference: see the description of the fixture in its JSON's documentation."""
-    if name.endswith('num_batches_tracked'):
-        return torch.tensor(0)
-    values = np.random.RandomState(seed).standard_normal(shape)
-    if name.endswith('running_var'):
-        values = 1 + 0.2 * np.abs(values)
-    elif name.endswith('running_mean'):
-        values = 0.1 * values
-    elif name.endswith('weight') and len(shape) == 1:
-        values = 1 + 0.1 * values
-    elif len(shape) == 4:
-        values = values * np.sqrt(2 / (shape[1] * shape[2] * shape[3]))
-    else:
-        values = 0.05 * values
-    return torch.from_numpy(values).float()
-
-
 @pytest.fixture(scope='module')
-def released_state_dict():
-    recipe = json.loads((DATA / 'released_segmentor.json').read_text())
-    return {
-        name: recipe_value(name, shape, n + recipe['seed_offset'])
-        for n, (name, shape) in enumerate(recipe['keys'])
-    }
+def released_state_dict(released_checkpoint):
+    return released_checkpoint['model_s']
 
 
 # The model of configs/_base_/models/uaafusion-released_mobilenet-v2.py, which test_configs builds.

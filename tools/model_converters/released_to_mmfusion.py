@@ -59,13 +59,12 @@ def convert(source: Path, target: Path) -> list[str]:
     return done
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', type=Path, help='released checkpoint (.pth)')
     parser.add_argument('target', type=Path, help='where to write the converted checkpoint')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         done = convert(args.source, args.target)
     except (FileNotFoundError, ValueError) as error:

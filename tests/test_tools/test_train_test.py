@@ -1,0 +1,174 @@
+"""tools/train.py and tools/test.py on tiny pairs."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import CheckpointLoader
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def tool(load_tool, forget_globals, monkeypatch):
+    """Function of a tool's name and its arguments; each call starts without what an earlier one left behind."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+    def call(name, *arguments):
+        forget_globals()
+        return load_tool(f'{name}.py').main([str(argument) for argument in arguments])
+
+    return call
+
+
+@pytest.fixture
+def config(run_config, model_config, pair_folder, tmp_path, plain_configs):
+    cfg = run_config(model_config(), pair_folder(tmp_path / 'data'), tmp_path / 'by_config', max_iters=2,
+                     hooks=[dict(type='CheckpointArchitectureHook'), dict(type='IterSeedHook')])
+    cfg.dump(tmp_path / 'tiny.py')
+    return tmp_path / 'tiny.py'
+
+
+def checkpoint_at(path):
+    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+
+
+def test_train_override_and_resume(tool, config, tmp_path):
+    run = tmp_path / 'run'
+    options = ('--work-dir', run, '--cfg-options', 'default_hooks.checkpoint.interval=1')
+    tool('train', config, *options, 'model.fusion.num_stages=1')
+    assert sorted(path.name for path in run.glob('*.pth')) == ['iter_1.pth', 'iter_2.pth']
+    assert not (tmp_path / 'by_config').exists()  # The command line goes before the config.
+    first = checkpoint_at(run / 'iter_2.pth')
+    assert not [name for name in first['state_dict'] if name.startswith('fusion.head.stages.1.')]
+
+    tool('train', config, *options, 'model.fusion.num_stages=1', 'train_cfg.max_iters=3', '--resume')
+    last = checkpoint_at(run / 'iter_3.pth')
+    assert last['meta']['iter'] == 3
+    assert {int(state['step']) for state in last['optimizer']['state'].values()} == {3}
+    # Nothing was trained again: the file of the first run is still there as it was.
+    assert checkpoint_at(run / 'iter_2.pth')['meta']['time'] == first['meta']['time']
+
+
+def test_work_dir(load_tool, config, tmp_path, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    common = load_tool('_common.py')
+
+    def work_dir(*arguments):
+        return common.load_config(common.base_parser('').parse_args([str(one) for one in arguments])).work_dir
+
+    nameless = Config.fromfile(config)
+    nameless.pop('work_dir')
+    nameless.dump(tmp_path / 'nameless.py')
+    assert work_dir(config, '--work-dir', 'here') == 'here'
+    assert work_dir(config) == str(tmp_path / 'by_config')
+    assert work_dir(tmp_path / 'nameless.py') == str(Path('work_dirs/nameless'))
+
+
+def test_evaluate_with_outputs(tool, config, make_runner, model_config, tmp_path):
+    tool('train', config, '--work-dir', tmp_path / 'run')
+    checkpoint = tmp_path / 'run/iter_2.pth'
+    tool('test', config, checkpoint, '--work-dir', tmp_path / 'test', '--out', tmp_path / 'out', '--show-dir',
+         tmp_path / 'panels')
+
+    images = {}
+
+    class Keep(Hook):
+        def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            images.update({Path(sample.img_path).stem: sample for sample in outputs})
+
+    runner = make_runner(model=model_config(), load_from=str(checkpoint))
+    runner.register_hook(Keep())
+    expected = runner.test()
+
+    figures = json.loads(next((tmp_path / 'test').rglob('*.json')).read_text())
+    for name in ('mIoU', 'aAcc', 'IoU/warm', 'fusion/EN'):
+        assert figures[name] == pytest.approx(expected[name], nan_ok=True), name
+    names = [f'{i:03}.png' for i in range(6)]
+    assert sorted(path.name for path in (tmp_path / 'out/labels').iterdir()) == names
+    assert sorted(path.name for path in (tmp_path / 'out/fused').iterdir()) == names
+    for stem, sample in images.items():
+        labels = cv2.imread(str(tmp_path / f'out/labels/{stem}.png'), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(labels, sample.pred_sem_seg.data[0].numpy())
+        fused = cv2.imread(str(tmp_path / f'out/fused/{stem}.png'))[..., ::-1]
+        assert np.abs(fused - 255 * sample.fused_img.data.permute(1, 2, 0).numpy()).max() <= 0.5 + 1e-3
+    panels = sorted(path.name for path in (tmp_path / 'panels').rglob('*.png'))
+    assert panels == [f'test_{i:03}_{i}.png' for i in range(6)]
+
+
+def test_without_outputs(tool, config, tmp_path):
+    torch.manual_seed(0)
+    tool('train', config, '--work-dir', tmp_path / 'run')
+    tool('test', config, tmp_path / 'run/iter_2.pth', '--work-dir', tmp_path / 'test')
+    assert list((tmp_path / 'test').rglob('*.png')) == []
+    assert list((tmp_path / 'test').rglob('*.json'))
+
+
+def test_checkpoint_of_another_architecture(tool, config, tmp_path):
+    tool('train', config, '--work-dir', tmp_path / 'run')
+    with pytest.raises(ValueError, match=r'iter_2\.pth is of another architecture'):
+        tool('test', config, tmp_path / 'run/iter_2.pth', '--work-dir', tmp_path / 'test', '--cfg-options',
+             'model.fusion.channels=6')
+
+
+def test_messages(tool, config, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no config at nowhere\.py; the configs .* are in configs/'):
+        tool('train', 'nowhere.py')
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint at nowhere\.pth'):
+        tool('test', config, 'nowhere.pth')
+    with pytest.raises(ValueError, match='--tta needs tta_model and tta_pipeline'):
+        tool('test', config, config, '--tta')
+    cfg = Config.fromfile(config)
+    del cfg.default_hooks['visualization']
+    cfg.dump(tmp_path / 'other.py')
+    with pytest.raises(ValueError, match=r'need default_hooks\.visualization'):
+        tool('test', tmp_path / 'other.py', config, '--show-dir', tmp_path)
+    with pytest.raises(ValueError, match='do not go with --tta'):
+        tool('test', config, config, '--tta', '--show-dir', tmp_path, '--cfg-options', 'tta_model.type=SegTTAModel',
+             'tta_pipeline=[]')
+
+
+def test_mixed_precision(load_tool, config, monkeypatch):
+    train, cfg = load_tool('train.py'), Config.fromfile(config)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(RuntimeError, match='--amp needs a GPU'):
+        train.enable_amp(cfg)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    train.enable_amp(cfg)
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    cfg.optim_wrapper.loss_scale = 512.
+    train.enable_amp(cfg)  # What the config says already stays.
+    assert cfg.optim_wrapper.loss_scale == 512.
+    cfg.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(ValueError, match='the config has a ApexOptimWrapper'):
+        train.enable_amp(cfg)
+
+
+SHARED = ('--work-dir', '--cfg-options', '--launcher')
+
+
+@pytest.mark.parametrize(('name', 'options'), [
+    ('train', (*SHARED, '--resume', '--amp')),
+    ('test', (*SHARED, 'checkpoint', '--show-dir', '--show', '--wait-time', '--out', '--tta')),
+])
+def test_help(tool, capsys, name, options):
+    with pytest.raises(SystemExit) as end:
+        tool(name, '--help')
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert all(option in text for option in options)
+    assert '--local' not in text
+
+
+def test_as_a_script_from_elsewhere(tmp_path):
+    script = subprocess.run([sys.executable, str(ROOT / 'tools/train.py'), 'nowhere.py'], cwd=tmp_path, text=True,
+                            capture_output=True, timeout=120, check=False, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert script.returncode == 1
+    assert 'FileNotFoundError: no config at nowhere.py' in script.stderr

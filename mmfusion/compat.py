@@ -69,13 +69,13 @@ def check_versions(stack: Mapping[str, str]) -> None:
 
 
 def enable_mmseg_bases() -> None:
-    """Make ``_base_ = 'mmseg::...'`` work whatever distribution provides mmseg.
+    """Make ``_base_ = 'mmseg::...'`` work whatever distribution provides mmseg, and ``'mmfusion::...'`` at all.
 
     mmengine looks up the distribution under a fixed name, which the fork does not have; it accepts the name of the
-    module as well.
+    module as well. Packages that are not in its table it refuses.
     """
     from mmengine.config import utils
-    utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
+    utils.MODULE2PACKAGE.update(mmseg='mmseg', mmfusion='mmfusion')
 
 
 def allow_mmengine_checkpoints() -> None:

@@ -22,7 +22,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp('wheel')
     for name in ('mmfusion', 'configs', 'tools', 'tests', 'requirements'):
         shutil.copytree(ROOT / name, folder / 'source' / name, ignore=shutil.ignore_patterns('data'))
-    for name in ('setup.py', 'pyproject.toml', 'README.md'):
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml'):
         shutil.copy(ROOT / name, folder / 'source' / name)
     command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--no-index', '--wheel-dir',
                str(folder / 'out'), str(folder / 'source')]

@@ -43,7 +43,7 @@ def colorize_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.
     """
     table = np.full((256, 3), _IGNORED, dtype=np.uint8)
     table[:len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
-    return table[np.clip(labels, 0, 255).astype(np.uint8)]
+    return table[np.where((labels < 0) | (labels > 255), 255, labels).astype(np.uint8)]
 
 
 def colorize_weights(weight_ir: np.ndarray) -> np.ndarray:

@@ -101,6 +101,19 @@ def test_schedule_and_record(run):
     assert runner.model._attribution_source is None
 
 
+def test_classes_without_a_name(make_runner, monkeypatch):
+    monkeypatch.setattr(
+        'mmfusion.engine.hooks.attribution_fusion_loss_hook.infrared_shares',
+        lambda region_ir, region_vi: torch.tensor([0.25, 0.5, 0.75]))
+    runner = make_runner(max_iters=1, hooks=[dict(type='AttributionFusionLossHook', interval=1)])
+    runner._train_dataloader.dataset.metainfo.classes = ('background', )
+    runner._train_dataloader.dataset.metainfo.palette = [[0, 0, 0]]
+    runner._train_dataloader.dataset.pipeline[1]['num_classes'] = 3
+    runner.train()
+    shares = {name: history(runner, f'share_ir/{name}') for name in ('background', '1', '2')}
+    assert shares == {'background': [0.25], '1': [0.5], '2': [0.75]}
+
+
 def test_interval(run):
     runner, _ = run(max_iters=4, interval=3)
     assert history(runner, 'attribution_strength') == [1]

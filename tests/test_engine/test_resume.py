@@ -30,6 +30,9 @@ def train(make_runner, model_config, unet_config, tmp_path):
             default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)),
             **options)
         runner.train()
+        if options.get('num_workers'):
+            # Left to the garbage collector, with other runs' workers about, this may take five seconds a worker.
+            runner.train_loop.dataloader_iterator._iterator._shutdown_workers()
         return CheckpointLoader.load_checkpoint(str(tmp_path / folder / 'iter_6.pth'), map_location='cpu')
 
     return run

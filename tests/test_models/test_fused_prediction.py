@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from mmseg.structures import SegDataSample
 
-from mmfusion.models.segmentors.fused_prediction import (attach_fusion, padding_mask, padding_of, restore,
-                                                         stretch_range)
+from mmfusion.models.segmentors.fused_prediction import attach_fusion, padding_mask, padding_of, restore, stretch_range
 
 
 def numbered(channels, height, width):

@@ -36,7 +36,7 @@ def cross_entropy(model, image, samples):
     return F.cross_entropy(model.segmentor._forward(image), labels_of(samples))
 
 
-# Losses ------------------------------------------------------------------------------------------------------------
+# Losses --------------------------------------------------------------------------------------------------------
 def test_loss_terms(build, make_batch):
     losses = build().train().loss(*make_batch())
     assert sorted(losses) == ['decode.acc_seg', 'decode.loss_ce', 'fusion.loss_grad', 'fusion.loss_ir',
@@ -97,7 +97,7 @@ def test_fixed_rule_has_no_fusion_loss(build, make_batch):
     assert torch.equal(model.fuse(inputs)[0], split_luminance(inputs[:, :3])[0])
 
 
-# Gradients and side effects ------------------------------------------------------------------------------------------
+# Gradients and side effects ------------------------------------------------------------------------------------
 def test_every_parameter_learns(build, unet_config, make_batch):
     # In four channels a PReLU may see nothing negative, by chance.
     model = build(unet_config(), fusion=dict(type='UAAFusion', num_stages=3, channels=8, steps=2))
@@ -166,10 +166,13 @@ def test_attribution_source_is_for_training_only(build, make_batch):
 
 def test_attribution_strength_is_for_training_only(build, make_batch):
     model, (inputs, samples) = build().eval(), make_batch()
+    nn.init.normal_(model.segmentor.decode_head.conv_seg.weight)
     full = model.fuse(inputs, labels_of(samples))[1].weight_ir
     model.attribution_strength = 0.5
     torch.testing.assert_close(model.fuse(inputs, labels_of(samples))[1].weight_ir, 0.5 + 0.5 * (full - 0.5))
+    model.attribution_strength = 1.0
     predicted = model.fuse(inputs)[1].weight_ir
+    assert (predicted - 0.5).abs().max() > 0.01
     model.attribution_strength = 0.0
     assert torch.equal(model.fuse(inputs)[1].weight_ir, predicted)
     model.loss(inputs, samples)
@@ -193,7 +196,7 @@ def test_not_finite_loss_stops_the_step(build, make_batch):
     assert not all(torch.equal(value, before[name]) for name, value in model.named_parameters())
 
 
-# Normalisation and colour --------------------------------------------------------------------------------------------
+# Normalisation and colour --------------------------------------------------------------------------------------
 RGB = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1)
 
 
@@ -251,7 +254,7 @@ def test_colour(build, make_batch):
     torch.testing.assert_close(grey.predict(inputs)[0].seg_logits.data, logits[0])
 
 
-# Refusals --------------------------------------------------------------------------------------------------------------
+# Refusals ------------------------------------------------------------------------------------------------------
 def test_refusals(build, unet_config, make_batch):
     with pytest.raises(ValueError, match=r"no decode_head \(its keys: \['backbone', 'type'\]\)"):
         build(dict(type='EncoderDecoder', backbone=unet_config()['backbone']))

@@ -28,9 +28,9 @@ def test_to_uint8():
 
 
 def test_colorize_labels():
-    colours = colorize_labels(np.array([[0, 1, 2], [3, 255, -1]]), PALETTE)
-    assert colours[0].tolist() == PALETTE
-    assert colours[1, 0].tolist() == colours[1, 1].tolist() == [90, 90, 90]  # No class, and ignored.
+    colours = colorize_labels(np.array([[0, 1, 2, 3], [255, 256, 300, -1]]), PALETTE)
+    assert colours[0].tolist() == [*PALETTE, [90, 90, 90]]
+    assert (colours[1] == 90).all()  # Ignored, or no class at all.
     assert colorize_labels(np.zeros((2, 2), int), []).tolist() == [[[90] * 3] * 2] * 2
 
 

@@ -127,10 +127,11 @@ class AttributionFusionLossHook(Hook):
         runner.message_hub.update_scalar('train/attribution_strength', model.attribution_strength)
         if model.last_regions is None:
             return
-        classes = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}).get('classes')
+        # A binary task may name its foreground alone, or nothing at all.
+        classes = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}).get('classes') or ()
         for c, share in enumerate(infrared_shares(*model.last_regions).tolist()):
             if share == share:  # NaN: the class is not in this batch.
-                runner.message_hub.update_scalar(f'train/share_ir/{classes[c] if classes else c}', share)
+                runner.message_hub.update_scalar(f'train/share_ir/{classes[c] if c < len(classes) else c}', share)
 
     def after_train(self, runner: Runner) -> None:
         """Leave the model as it would be without the hook."""

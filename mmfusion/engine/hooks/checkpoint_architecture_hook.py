@@ -4,6 +4,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from mmfusion.registry import HOOKS
 
+from ..checkpoint import compare_checkpoint
 from .bare_model import bare_model
 
 
@@ -28,23 +29,10 @@ class CheckpointArchitectureHook(Hook):
         Raises:
             ValueError: The checkpoint is of another architecture; the message lists the weights that tell.
         """
-        ours = {name: tuple(value.shape) for name, value in bare_model(runner).state_dict().items()}
-        theirs = {
-            name.removeprefix('module.'): tuple(value.shape)
-            for name, value in checkpoint.get('state_dict', checkpoint).items() if hasattr(value, 'shape')
-        }
-        other = sorted(name for name in ours if name in theirs and ours[name] != theirs[name])
-        missing = sorted(name for name in ours if name not in theirs)
-        fitting = len(ours) - len(other) - len(missing)
+        fit = compare_checkpoint(bare_model(runner), checkpoint)
         # Only training may start with a part of the weights. A config for training can be tested as well: `train` has
         # built its loop by now, `test` leaves a mere config there.
         fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-        if fitting and (fine_tuning or not self.strict or not (other or missing)):
+        if fit.complete or (fit.fitting and (fine_tuning or not self.strict)):
             return
-        shapes = ', '.join(f'{name} {theirs[name]} where the model has {ours[name]}' for name in other[:3])
-        raise ValueError(
-            f'the checkpoint{" " + runner._load_from if runner._load_from else ""} is of another architecture than the '
-            f'config: {fitting} of {len(ours)} weights fit, {len(missing)} are missing, such as {missing[:3]}, and '
-            f'{len(other)} have another shape{": " + shapes if shapes else ""}. The checkpoint has '
-            f'{len(set(theirs) - set(ours))} that the model has not. Use the config that the checkpoint was trained '
-            'with')
+        raise ValueError(fit.describe(runner._load_from))

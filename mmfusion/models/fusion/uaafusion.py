@@ -106,7 +106,7 @@ class UAAFusion(BaseFusion):
         self.ignore_index = ignore_index
         self.num_classes = num_classes
         self.head = MODELS.build({
-            'type': 'MemoryUnfoldingHead',
+            'type': 'mmfusion.MemoryUnfoldingHead',  # The prefix, for configs of mmseg's scope.
             'num_stages': num_stages,
             'channels': channels,
             **(head or {})

@@ -15,9 +15,9 @@ from ..scorer import SegmentorScorer, plain_metas
 from .fused_prediction import attach_fusion, padding_mask
 
 _IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
-# Defaults of the arguments; never changed.
-_LOSS_FUSION = dict(type='AttributionFusionLoss')
-_LOSS_GRADIENT = dict(type='JointGradientLoss')
+# Defaults of the arguments; never changed. The prefix, for configs of mmseg's scope.
+_LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
+_LOSS_GRADIENT = dict(type='mmfusion.JointGradientLoss')
 COLORS = ('rgb', 'gray')
 
 
@@ -82,7 +82,7 @@ class FusionSegmentor(BaseSegmentor):
         if not loss_seg_weight >= 0:
             raise ValueError(f'loss_seg_weight must not be negative, got {loss_seg_weight}')
         if data_preprocessor is None:
-            data_preprocessor = dict(type='FusionDataPreProcessor')
+            data_preprocessor = dict(type='mmfusion.FusionDataPreProcessor')
         if isinstance(data_preprocessor, dict):
             # mmengine's BaseModel would look it up in its own registry, where only a default scope finds ours.
             data_preprocessor = MODELS.build(data_preprocessor)

@@ -1,0 +1,83 @@
+"""Whether a checkpoint belongs to a model."""
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
+    """Weights of a checkpoint by name: with or without meta information around them, with or without ``module.``.
+
+    Args:
+        checkpoint (Mapping): What a checkpoint file holds.
+
+    Returns:
+        dict[str, Tensor]: Its tensors; the names are those of the bare model.
+    """
+    return {
+        name.removeprefix('module.'): value
+        for name, value in checkpoint.get('state_dict', checkpoint).items() if hasattr(value, 'shape')
+    }
+
+
+@dataclass(frozen=True)
+class CheckpointFit:
+    """How the weights of a checkpoint and of a model match, by name."""
+
+    fitting: tuple[str, ...]
+    """In both, of one shape."""
+    missing: tuple[str, ...]
+    """In the model only."""
+    other: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    """In both, but of another shape: (shape in the checkpoint, shape in the model)."""
+    unknown: tuple[str, ...]
+    """In the checkpoint only."""
+
+    @property
+    def complete(self) -> bool:
+        """bool: Every weight of the model is there."""
+        return bool(self.fitting) and not self.missing and not self.other
+
+    def describe(self, source: str | None = None) -> str:
+        """Say what does not match, for an error.
+
+        Args:
+            source (str, optional): Where the checkpoint comes from.
+
+        Returns:
+            str: One sentence with examples, and the remedy.
+        """
+        ours = len(self.fitting) + len(self.missing) + len(self.other)
+        shapes = ', '.join(f'{name} {theirs} where the model has {model}'
+                           for name, (theirs, model) in list(self.other.items())[:3])
+        return (f'the checkpoint{f" {source}" if source else ""} is of another architecture than the config: '
+                f'{len(self.fitting)} of {ours} weights fit, {len(self.missing)} are missing, such as '
+                f'{list(self.missing[:3])}, and {len(self.other)} have another shape{": " + shapes if shapes else ""}. '
+                f'The checkpoint has {len(self.unknown)} that the model has not. Use the config that the checkpoint '
+                'was trained with')
+
+
+def compare_checkpoint(model: nn.Module, checkpoint: Mapping) -> CheckpointFit:
+    """Compare names and shapes of the weights.
+
+    Args:
+        model (nn.Module): The bare model.
+        checkpoint (Mapping): What a checkpoint file holds.
+
+    Returns:
+        CheckpointFit: What fits and what does not.
+
+    Examples:
+        >>> import torch
+        >>> fit = compare_checkpoint(nn.Linear(2, 3), dict(state_dict={'module.weight': torch.zeros(4, 2)}))
+        >>> fit.complete, fit.missing, fit.other
+        (False, ('bias',), {'weight': ((4, 2), (3, 2))})
+    """
+    ours = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    theirs = {name: tuple(value.shape) for name, value in weights_of(checkpoint).items()}
+    return CheckpointFit(
+        fitting=tuple(name for name in ours if theirs.get(name) == ours[name]),
+        missing=tuple(sorted(name for name in ours if name not in theirs)),
+        other={name: (theirs[name], ours[name]) for name in sorted(ours) if name in theirs and
+               theirs[name] != ours[name]},
+        unknown=tuple(sorted(set(theirs) - set(ours))))

@@ -95,7 +95,7 @@ class LoadPairFromFile(BaseTransform):
         return img
 
     def _read(self, path: str, what: str) -> np.ndarray:
-        """Image of a file as (H, W, 1) or (H, W, 3), raw values."""
+        """Content of an image file, raw values."""
         try:
             content = fileio.get(path, backend_args=self.backend_args)
         except (FileNotFoundError, IsADirectoryError) as error:
@@ -106,6 +106,11 @@ class LoadPairFromFile(BaseTransform):
             img = self._decode(content)
         except (ValueError, OSError, SyntaxError, cv2.error) as error:
             raise ValueError(f'The {what} image cannot be read: {path} ({error}).') from error
+        return img
+
+    @staticmethod
+    def _to_channels(img: np.ndarray, what: str, path: str) -> np.ndarray:
+        """Raw image as (H, W, 1) or (H, W, 3), without alpha."""
         img = img[..., None] if img.ndim == 2 else img
         channels = img.shape[2] if img.ndim == 3 else None
         if channels in (2, 4):  # grey or colour with alpha
@@ -116,8 +121,11 @@ class LoadPairFromFile(BaseTransform):
         return img
 
     @staticmethod
-    def _to_scale(img: np.ndarray, value_range: str | tuple[float, float], path: str, name: str) -> np.ndarray:
+    def _to_scale(img: np.ndarray, value_range: str | tuple[float, float], path: str, name: str,
+                  float_range: tuple[float, float] | None) -> np.ndarray:
         """Raw values to 0..255: uint8 as it is, everything else as float32."""
+        if value_range == 'dtype' and img.dtype.kind == 'f' and float_range is not None:
+            value_range = float_range
         if value_range == 'dtype':
             if img.dtype == np.uint8:
                 return img
@@ -138,6 +146,49 @@ class LoadPairFromFile(BaseTransform):
         mean = ir.mean(axis=2, keepdims=True, dtype=np.float64)
         return np.rint(mean) if eight_bit else mean
 
+    def join(self,
+             vi: np.ndarray,
+             ir: np.ndarray,
+             vi_name: str = 'the visible image',
+             ir_name: str = 'the infrared image',
+             float_range: tuple[float, float] | None = None) -> np.ndarray:
+        """Make one image of two that are in memory, by the rules for files.
+
+        Args:
+            vi (np.ndarray): Visible image (H, W), (H, W, 1) or (H, W, 3) in B, G, R order, raw values; with or without
+                alpha.
+            ir (np.ndarray): Infrared image, likewise.
+            vi_name (str): What messages call the visible image, such as its path.
+            ir_name (str): The same for the infrared image.
+            float_range (tuple[float, float], optional): The values that become 0 and 255 in images of floats, unless
+                ``vi_range`` or ``ir_range`` says so. None refuses them, since their range cannot be known.
+
+        Returns:
+            np.ndarray: (H, W, 4), uint8 or float32; see the class.
+
+        Raises:
+            ValueError: The sizes differ, or an image has an unsupported shape or type.
+
+        Examples:
+            >>> pair = LoadPairFromFile().join(np.full((2, 2), 7, np.uint8), np.full((2, 2), 9, np.uint8))
+            >>> pair.dtype.name, pair[0, 0].tolist()
+            ('uint8', [7, 7, 7, 9])
+        """
+        vi, ir = self._to_channels(vi, 'visible', vi_name), self._to_channels(ir, 'infrared', ir_name)
+        if vi.shape[:2] != ir.shape[:2]:
+            raise ValueError(
+                f'The two images of a pair must have the same size, but {vi_name} has {vi.shape[0]}x{vi.shape[1]} and '
+                f'{ir_name} has {ir.shape[0]}x{ir.shape[1]} pixels (height x width). Register the pair, then resize or '
+                'crop both to the same area before loading.')
+        vi = self._to_scale(vi, self.vi_range, vi_name, 'vi_range', float_range)
+        ir = self._to_scale(ir, self.ir_range, ir_name, 'ir_range', float_range)
+
+        eight_bit = vi.dtype == np.uint8 and ir.dtype == np.uint8 and not self.to_float32
+        img = np.empty((*vi.shape[:2], 4), np.uint8 if eight_bit else np.float32)
+        img[..., :3] = vi
+        img[..., 3:] = self._to_one_channel(ir, eight_bit)
+        return img
+
     def transform(self, results: dict) -> dict:
         """Read the pair.
 
@@ -152,19 +203,7 @@ class LoadPairFromFile(BaseTransform):
         if vi_path is None or ir_path is None:
             raise ValueError('A pair needs `vi_path` (or `img_path`) and `ir_path`, but there are only the keys '
                              f'{sorted(results)}. Use PairedSegDataset or one of its subclasses.')
-        vi, ir = self._read(vi_path, 'visible'), self._read(ir_path, 'infrared')
-        if vi.shape[:2] != ir.shape[:2]:
-            raise ValueError(
-                f'The two images of a pair must have the same size, but {vi_path} has {vi.shape[0]}x{vi.shape[1]} and '
-                f'{ir_path} has {ir.shape[0]}x{ir.shape[1]} pixels (height x width). Register the pair, then resize or '
-                'crop both to the same area before loading.')
-        vi = self._to_scale(vi, self.vi_range, vi_path, 'vi_range')
-        ir = self._to_scale(ir, self.ir_range, ir_path, 'ir_range')
-
-        eight_bit = vi.dtype == np.uint8 and ir.dtype == np.uint8 and not self.to_float32
-        img = np.empty((*vi.shape[:2], 4), np.uint8 if eight_bit else np.float32)
-        img[..., :3] = vi
-        img[..., 3:] = self._to_one_channel(ir, eight_bit)
+        img = self.join(self._read(vi_path, 'visible'), self._read(ir_path, 'infrared'), vi_path, ir_path)
         results.update(img=img, img_path=vi_path, vi_path=vi_path, img_shape=img.shape[:2], ori_shape=img.shape[:2])
         return results
 

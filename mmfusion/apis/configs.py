@@ -1,0 +1,74 @@
+"""Configs of this project by name."""
+import copy
+import difflib
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+
+import mmfusion
+
+
+def config_names() -> dict[str, Path]:
+    """Configs that come with mmfusion: name (of the file, without ``.py``) to path.
+
+    They lie in ``mmfusion/.mim/configs`` of an installed wheel and in ``configs`` of a checkout.
+
+    Returns:
+        dict[str, Path]: In the order of the names; empty if this installation has no configs.
+
+    Examples:
+        >>> config_names()['uaafusion_unet-tiny_1xb4-300_synthetic-96x128'].suffix
+        '.py'
+    """
+    package = Path(mmfusion.__file__).resolve().parent
+    for root in (package / '.mim/configs', package.parent / 'configs'):
+        # Beside an installed package there may be a `configs` of something else.
+        if (root / '_base_/default_runtime.py').is_file():
+            paths = (path for path in root.glob('*/*.py') if path.parent.name != '_base_')
+            return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
+    return {}
+
+
+def _read(path: str) -> Config:
+    try:
+        return Config.fromfile(path)
+    except SyntaxError as error:  # Which names no file, since mmengine reads it by itself.
+        raise ValueError(f'the config {path} or a base of it is no valid Python: {error}') from error
+
+
+def load_config(config_or_name: str | os.PathLike | Config) -> Config:
+    """A config from its file, from its name, or as it is.
+
+    Args:
+        config_or_name (str | os.PathLike | Config): Path of a config file, a config, or one of :func:`config_names`.
+
+    Returns:
+        Config: It belongs to the caller: a given config is copied.
+
+    Raises:
+        FileNotFoundError: A path that does not exist.
+        TypeError: Neither path, name nor config.
+        ValueError: There is no config of that name (the message has the closest ones), or the file is no valid Python.
+
+    Examples:
+        >>> load_config('average_unet-tiny_1xb4-300_synthetic-96x128').model.fusion.type
+        'AverageFusion'
+    """
+    if isinstance(config_or_name, Config):
+        return copy.deepcopy(config_or_name)
+    if not isinstance(config_or_name, (str, os.PathLike)):
+        raise TypeError('a config is the path of a file, the name of a config of this project or an mmengine Config, '
+                        f'got {type(config_or_name).__name__}')
+    name = os.fspath(config_or_name)
+    if Path(name).is_file():
+        return _read(name)
+    if Path(name).suffix == '.py' or Path(name).name != name:
+        raise FileNotFoundError(f'no config at {name}; give the path of a config file, or the name of a config of this '
+                                'project without folder and .py')
+    names = config_names()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or list(names)
+        known = f'the closest names: {", ".join(close)}' if names else 'this installation has none; give a path'
+        raise ValueError(f'no config is called {name!r}; {known}')
+    return Config.fromfile(names[name])

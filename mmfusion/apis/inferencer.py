@@ -1,0 +1,222 @@
+"""Fuse and segment pairs with one call."""
+import logging
+import os
+import pickle
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
+from rich.console import Console
+from rich.progress import track
+
+from mmfusion.engine.checkpoint import compare_checkpoint, weights_of
+from mmfusion.models import FusionSegmentor
+from mmfusion.registry import DATASETS, MODELS
+
+from .configs import load_config
+from .inputs import Image, build_pipeline, dataset_config, is_folder, list_pairs
+from .output import KINDS, ResultWriter, arrays_of
+
+
+class FusionInferencer:
+    """A model from a config and a checkpoint, as a function of pairs.
+
+    Args:
+        config_or_name (str | os.PathLike | Config): Path of a config file, an mmengine config, or the name of a config
+            of this project, see :func:`~mmfusion.apis.config_names`.
+        checkpoint (str | os.PathLike, optional): File or URL of a checkpoint, which must hold every weight of the
+            model. Without one the weights are random, and the log warns: a fixed fusion such as ``AverageFusion``
+            still gives its image, but labels mean nothing.
+        device (str | torch.device, optional): Default: ``cuda`` where there is a GPU, else ``cpu``.
+
+    Attributes:
+        cfg (Config): The config.
+        model (FusionSegmentor): In evaluation mode.
+        device (torch.device): Where the model is.
+        classes (tuple[str, ...]): Class names: those that the checkpoint was trained with, else the config's.
+        palette (list[list[int]]): R, G and B in 0..255 per class.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        TypeError: The model is no ``FusionSegmentor``, or an argument has the wrong type.
+        ValueError: Unknown name or device; the checkpoint is unreadable or of another architecture; the config has no
+            test pipeline for pairs.
+
+    Examples:
+        >>> import logging, numpy as np
+        >>> from mmengine.logging import MMLogger
+        >>> MMLogger.get_current_instance().setLevel(logging.ERROR)  # No warning of random weights.
+        >>> fuse = FusionInferencer('average_unet-tiny_1xb4-300_synthetic-96x128', device='cpu')
+        >>> result = fuse(ir=np.full((48, 64), 200, np.uint8), vi=np.full((48, 64, 3), 100, np.uint8))
+        >>> result['fused'][0].shape, int(result['fused'][0].mean()), result['classes']
+        ((48, 64, 3), 150, ('background', 'warm', 'printed', 'vehicle'))
+    """
+
+    def __init__(self,
+                 config_or_name: str | os.PathLike | Config,
+                 checkpoint: str | os.PathLike | None = None,
+                 device: str | torch.device | None = None) -> None:
+        self.cfg = load_config(config_or_name)
+        self.device = self._check_device(device)
+        # For this block only: other code of the process may have a scope of its own.
+        with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope') or 'mmfusion'):
+            self.pipeline = build_pipeline(self.cfg)
+            self.model = self._build_model()
+            meta = self._load_weights(checkpoint)
+            self.classes, self.palette = self._find_classes(meta)
+        self.model.to(self.device).eval()
+
+    @staticmethod
+    def _check_device(device: str | torch.device | None) -> torch.device:
+        if device is None:
+            device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        try:
+            device = torch.device(device)
+        except RuntimeError as error:
+            raise ValueError(f'unknown device {device!r}; such as "cpu", "cuda" or "cuda:1"') from error
+        if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(f'there is no device {device}: torch sees {torch.cuda.device_count()} GPUs; choose '
+                             'another one, or "cpu"')
+        return device
+
+    def _build_model(self) -> FusionSegmentor:
+        if not self.cfg.get('model'):
+            raise ValueError('the config has no model')
+        model = MODELS.build(self.cfg.model)
+        if not isinstance(model, FusionSegmentor):
+            raise TypeError(f'the model of the config is a {type(model).__name__}, which does not fuse; put a '
+                            'FusionSegmentor around it')
+        return model
+
+    def _load_weights(self, checkpoint: str | os.PathLike | None) -> dict:
+        """Load the weights; returns what the checkpoint says about its data set."""
+        if checkpoint is None:
+            learned = any(True for _ in self.model.fusion.parameters())
+            useless = 'fused images, weights and labels' if learned else 'labels'
+            print_log(f'no checkpoint: the weights of the model are random, so its {useless} mean nothing', 'current',
+                      logging.WARNING)
+            return {}
+        path = os.fspath(checkpoint)
+        if '://' not in path and not Path(path).is_file():
+            raise FileNotFoundError(f'no checkpoint at {path}')
+        try:
+            content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ValueError(f'the checkpoint {path} cannot be read: {str(error).splitlines()[:1]}') from error
+        if not isinstance(content, dict):
+            raise ValueError(f'the checkpoint {path} holds a {type(content).__name__}, not weights by name')
+        fit = compare_checkpoint(self.model, content)
+        if not fit.complete:
+            raise ValueError(fit.describe(path))
+        if fit.unknown:
+            print_log(f'the checkpoint {path} has {len(fit.unknown)} weights that the model has not, such as '
+                      f'{list(fit.unknown[:3])}; is it of this config?', 'current', logging.WARNING)
+        weights = weights_of(content)
+        self.model.load_state_dict({name: weights[name] for name in fit.fitting})
+        return (content.get('meta') or {}).get('dataset_meta') or {}
+
+    def _find_classes(self, meta: dict) -> tuple[tuple[str, ...], list[list[int]]]:
+        """Names and colours of as many classes as the model has."""
+        number = self.model.num_classes
+        if len(meta.get('classes') or ()) != number:
+            dataset = dict(dataset_config(self.cfg))
+            # Not opened: its files need not be here. What wraps other data sets has no classes of its own.
+            known = 'type' in dataset and 'pipeline' in dataset
+            meta = DATASETS.build({**dataset, 'lazy_init': True}).metainfo if known else {}
+        if len(meta.get('classes') or ()) != number:
+            meta = dict(classes=[str(i) for i in range(number)])
+        palette = meta.get('palette') or ()
+        if len(palette) != number:
+            colors = matplotlib.colormaps['turbo'].resampled(max(number, 2))
+            palette = [[round(255 * value) for value in colors(i)[:3]] for i in range(number)]
+        return tuple(meta['classes']), [[int(value) for value in color] for color in palette]
+
+    def _collect(self, ir: Image | Sequence[Image], vi: Image | Sequence[Image], allow_unpaired: bool) -> list[dict]:
+        suffixes = {key: value for key, value in dataset_config(self.cfg).items() if key in ('vi_suffix', 'ir_suffix')}
+        return list_pairs(ir, vi, allow_unpaired, suffixes)
+
+    def _predict(self, items: list[dict]) -> Iterable[tuple]:
+        """Inputs as they left the pipeline and predictions of one batch."""
+        batch = [self.pipeline(dict(item, seg_fields=[])) for item in items]
+        rejected = [item['name'] for item, packed in zip(items, batch) if packed is None]
+        if rejected:
+            raise ValueError(f'the test pipeline of the config rejects the pairs {rejected}; remove the transform that '
+                             'does so')
+        data = pseudo_collate(batch)
+        with torch.no_grad():
+            samples = self.model.test_step(data)
+        return zip(data['inputs'], samples)
+
+    def __call__(self,
+                 ir: Image | Sequence[Image],
+                 vi: Image | Sequence[Image],
+                 out_dir: str | os.PathLike | None = None,
+                 batch_size: int = 1,
+                 allow_unpaired: bool = False,
+                 return_arrays: bool = True) -> dict:
+        """Fuse and segment pairs.
+
+        The test pipeline of the config is used without its label loading.
+
+        Args:
+            ir (Image | Sequence[Image]): Infrared: the path of an image, an array, a list of paths or arrays, or a
+                folder. Arrays are (H, W): uint8, uint16 (0..65535) or float on the 0..255 scale; three channels become
+                one as those of a file do.
+            vi (Image | Sequence[Image]): Visible, of the same kind. Arrays are (H, W, 3) in **B, G, R** order, as
+                OpenCV reads them, or (H, W). Both images of a pair have one size. The n-th images of two lists
+                belong together; files of two folders are matched by name, sub-folders included.
+            out_dir (str | os.PathLike, optional): Folder for ``fused/NAME.png``, ``weights/NAME.png`` (red: infrared,
+                blue: visible), ``labels/NAME.png`` (class ids) and ``panels/NAME.png``.
+            batch_size (int): Pairs per pass. Images of different sizes are padded to the largest of a batch.
+            allow_unpaired (bool): Leave out the files of the folders that have no partner, instead of raising.
+            return_arrays (bool): False does not keep the images in memory, for large folders with an ``out_dir``.
+
+        Returns:
+            dict: Lists with one entry per pair, also for a single pair: ``names`` (of the visible file; numbers for
+            arrays); and, with ``return_arrays``, ``fused`` (H, W, 3) uint8 in **R, G, B** order or (H, W), by the
+            model's ``color``; ``weights``, the infrared image's (H, W) float32 in [0, 1]; ``labels`` (H, W), class
+            ids. Besides ``classes``, a tuple of names, and ``palette``, R, G and B per class. All at the size of the
+            input.
+
+        Raises:
+            FileNotFoundError: A file does not exist, or a folder has no images.
+            TypeError: An input is of the wrong type.
+            ValueError: Pairs are incomplete, of two sizes or not readable; an argument is out of range; ``out_dir`` is
+                where the inputs are.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f'batch_size must be a positive whole number, got {batch_size!r}')
+        if out_dir is None and not return_arrays:
+            raise ValueError('return_arrays=False without an out_dir leaves no result; give an out_dir')
+        items = self._collect(ir, vi, allow_unpaired)
+        folders = is_folder(ir)
+        results: dict = dict(names=[item['name'] for item in items], classes=self.classes, palette=self.palette)
+        writer = None
+        if out_dir is not None:
+            writer = ResultWriter(out_dir, self.classes, self.palette)
+            files = [item[key] for item in items for key in ('vi_path', 'ir_path') if key in item]
+            writer.check(results['names'], (ir, vi) if folders else map(os.path.dirname, files), whole=folders)
+        if return_arrays:
+            results.update({kind: [] for kind in KINDS})
+
+        # A bar for folders, where somebody sees it.
+        console = Console(stderr=True)
+        starts = track(
+            range(0, len(items), batch_size), 'fusing', console=console, transient=True,
+            disable=not (folders and console.is_terminal))
+        for start in starts:
+            batch = items[start:start + batch_size]
+            for item, (pair, sample) in zip(batch, self._predict(batch)):
+                arrays = arrays_of(sample, self.model.num_classes)
+                if writer is not None:
+                    writer.write(item['name'], arrays, pair, sample)
+                if return_arrays:
+                    for kind in KINDS:
+                        results[kind].append(arrays[kind])
+        return results

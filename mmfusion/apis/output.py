@@ -1,0 +1,101 @@
+"""Where results go: arrays and files."""
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmfusion.engine.hooks.fusion_visualization_hook import panel_of
+from mmfusion.visualization import colorize_weights, to_uint8
+
+KINDS = ('fused', 'weights', 'labels')
+"""What there is of every pair; the names of the results and of the folders, which have ``panels`` as well."""
+
+
+def arrays_of(sample: SegDataSample, num_classes: int) -> dict[str, np.ndarray]:
+    """What a prediction holds, as arrays.
+
+    Args:
+        sample (SegDataSample): A prediction of :class:`~mmfusion.models.FusionSegmentor`.
+        num_classes (int): How many classes there are.
+
+    Returns:
+        dict[str, np.ndarray]: ``fused`` (H, W, 3) RGB or (H, W), uint8; ``weights`` of the infrared image (H, W)
+        float32 in [0, 1]; ``labels`` (H, W), class ids in uint8, or in uint16 beyond 256 classes.
+    """
+    kind = np.min_scalar_type(max(num_classes - 1, 0))
+    return dict(
+        fused=to_uint8(sample.fused_img.data),
+        weights=sample.fusion_weights.data[0].cpu().float().numpy(),
+        labels=sample.pred_sem_seg.data[0].cpu().numpy().astype(kind))
+
+
+class ResultWriter:
+    """Writes the results of a pair as PNG files.
+
+    Args:
+        out_dir (str | os.PathLike): Files go to its folders ``fused``, ``weights`` (red for infrared, blue for
+            visible), ``labels`` (class ids) and ``panels``, which are made.
+        classes (Sequence[str]): Class names for the panels.
+        palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
+    """
+
+    def __init__(self, out_dir: str | os.PathLike, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> None:
+        self.out_dir = Path(out_dir)
+        self.classes = classes
+        self.palette = palette
+
+    def check(self, names: Sequence[str], inputs: Iterable[str | os.PathLike], whole: bool) -> None:
+        """Refuse to write over inputs and labels, or two results to one file.
+
+        Args:
+            names (Sequence[str]): Names of all results.
+            inputs (Iterable[str | os.PathLike]): Folders that input images are in.
+            whole (bool): Whether these folders were given, rather than files in them.
+
+        Raises:
+            NotADirectoryError: ``out_dir`` is a file.
+            ValueError: Two results have one name; ``out_dir`` lies inside of an input folder, whose images a later
+                run would find there; or it is the folder around the input folders, whose ``labels`` are likely to be
+                the data set's.
+        """
+        if self.out_dir.exists() and not self.out_dir.is_dir():
+            raise NotADirectoryError(f'out_dir is a file: {self.out_dir}')
+        doubled = [name for name, number in Counter(names).items() if number > 1]
+        if doubled:
+            raise ValueError(f'several pairs have one name and would be written to one file: {doubled[:5]}; fuse them '
+                             'in separate calls, or give folders')
+        target = self.out_dir.resolve()
+        folders = {Path(one).resolve() for one in inputs}
+        for folder in folders:
+            beside = whole or len(folders) > 1 or folder.name in (*KINDS, 'panels')
+            if (beside and target == folder.parent) or (whole and target.is_relative_to(folder)):
+                raise ValueError(f'out_dir {self.out_dir} holds or is inside of the input folder {folder}, so that '
+                                 'files of the data set could be overwritten; choose another folder')
+
+    def write(self, name: str, arrays: dict[str, np.ndarray], pair: Tensor, sample: SegDataSample) -> None:
+        """Write the results of one pair.
+
+        Args:
+            name (str): Name of the files, without suffix; may have folders.
+            arrays (dict[str, np.ndarray]): From :func:`arrays_of`.
+            pair (Tensor): The pair as it left the pipeline (4, h, w).
+            sample (SegDataSample): The prediction.
+
+        Raises:
+            OSError: A file could not be written.
+        """
+        pictures = dict(
+            fused=arrays['fused'],
+            weights=colorize_weights(arrays['weights']),
+            labels=arrays['labels'],
+            panels=panel_of(pair, sample, self.classes, self.palette))
+        for folder, picture in pictures.items():
+            path = self.out_dir / folder / f'{name}.png'
+            # Red and blue change places: OpenCV writes B, G, R.
+            if not mmcv.imwrite(picture[..., ::-1] if picture.ndim == 3 else picture, str(path)):
+                raise OSError(f'could not write {path}')

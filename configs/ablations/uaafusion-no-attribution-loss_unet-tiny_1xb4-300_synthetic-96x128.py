@@ -1,0 +1,3 @@
+# No fidelity loss: the weights act in the data step only; gradient and segmentation losses remain.
+_base_ = '../uaafusion/uaafusion_unet-tiny_1xb4-300_synthetic-96x128.py'
+model = dict(loss_fusion=None)

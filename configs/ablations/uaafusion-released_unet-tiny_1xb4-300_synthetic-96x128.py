@@ -1,0 +1,20 @@
+# What the released network computes and learns from, on a small scale; see mmfusion/models/fusion/released.py.
+_base_ = '../uaafusion/uaafusion_unet-tiny_1xb4-300_synthetic-96x128.py'
+model = dict(
+    fusion=dict(
+        rule='right',
+        baseline='black',
+        estimator='exact',
+        region='batch',
+        attention='none',
+        max_batch='auto',
+        head=dict(data_step=False, residual=False, squash_first_cell=False)),
+    scorer=dict(mode='keep'),
+    loss_fusion=dict(type='AttributionFusionLoss', form='released'),
+    loss_gradient=dict(type='JointGradientLoss', padding='zeros'),
+    batch_sources=False)
+# It attributes from the first iteration on; the hook only keeps the record.
+custom_hooks = [
+    *_base_.custom_hooks[:-1],
+    dict(type='AttributionFusionLossHook', interval=20),
+]

@@ -3,7 +3,7 @@
 Takes minutes on two CPU cores. For example:
 
     python tools/demo.py
-    python tools/demo.py --cfg-options train_cfg.max_iters=800 model.fusion.estimator=endpoint
+    python tools/demo.py --cfg-options train_cfg.max_iters=800 model.fusion.channels=16
 
 Scenes are drawn: nothing is downloaded.
 """

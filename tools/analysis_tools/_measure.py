@@ -1,5 +1,7 @@
 """Stopwatch, counters and memory of `benchmark.py`."""
+import ctypes
 import functools
+import gc
 import math
 import multiprocessing
 import sys
@@ -9,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from unittest import mock
 
 import torch
@@ -153,6 +156,28 @@ def counting(backbone: nn.Module) -> Iterator[Counts]:
     counts.flops = flops.get_total_flops()
 
 
+def _resident(entry: str) -> int:
+    """Resident memory of this process in bytes on Linux: 'VmRSS' now, 'VmHWM' at its peak."""
+    for line in Path('/proc/self/status').read_text().splitlines():
+        if line.startswith(f'{entry}:'):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f'/proc/self/status has no {entry}')
+
+
+def _forget_peak() -> int:
+    """Start the peak anew from what is resident now, and return that.
+
+    What the parent left free, as garbage or in the allocator's hands, would otherwise hide as much of what the step
+    takes.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)  # glibc has it.
+    if trim is not None:
+        trim(0)
+    Path('/proc/self/clear_refs').write_text('5')
+    return _resident('VmRSS')
+
+
 def peak_memory(step: Callable[[], None], device: torch.device) -> int | None:
     """Bytes that a step needs above what was there before (weights, states of the optimiser).
 
@@ -176,16 +201,15 @@ def peak_memory(step: Callable[[], None], device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device) - before
     if sys.platform != 'linux':  # Elsewhere the peak is counted in another unit, or from another start.
         return None
-    import resource  # There is none on Windows.
     context = multiprocessing.get_context('fork')
     receiver, sender = context.Pipe(duplex=False)
 
     def child() -> None:
         try:
             torch.set_num_threads(1)
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            before = _forget_peak()
             step()
-            sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+            sender.send(_resident('VmHWM') - before)
         except BaseException:
             sender.send(traceback.format_exc())
 

@@ -4,8 +4,6 @@ _base_ = [
     '../_base_/default_runtime.py', '../_base_/schedules/schedule_300.py'
 ]
 train_dataloader = dict(batch_size=4)
-# Attribution without a backward pass; two nodes of the path integral would be both slower and far from converged.
-model = dict(fusion=dict(estimator='endpoint'))
 env_cfg = dict(cudnn_benchmark=False, dist_cfg=dict(backend='gloo'))
 custom_hooks = [
     *_base_.custom_hooks,

@@ -1,60 +1,17 @@
 """Region attribution: how much evidence for a class a source image holds inside that class's region."""
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .baseline import make_baseline
+from .coalition import coalition_signs
 from .isolation import Scorer, isolated
 from .quadrature import quadrature
+from .regions import Regions
 
-ESTIMATORS = ('exact', 'multiplexed', 'endpoint')
+ESTIMATORS = ('exact', 'multiplexed', 'endpoint', 'banzhaf')
 REGIONS = ('sample', 'batch')
-
-
-@dataclass
-class _Regions:
-    """The pixels of each class, as an index map and as inverse sizes."""
-
-    index: Tensor
-    """(B, H, W) class ids; pixels of no class point at an extra class ``num_classes`` of weight zero."""
-    inverse: Tensor
-    """(B, C + 1) one over the number of pixels of a region, 0 for a class that the sample does not have."""
-    pooled: bool
-    """Whether a region is the union over the batch."""
-
-    @classmethod
-    def from_labels(cls, labels: Tensor, num_classes: int, ignore_index: int, pooled: bool, dtype: torch.dtype):
-        ignored = labels == ignore_index
-        outside = ~ignored & ((labels < 0) | (labels >= num_classes))
-        if outside.any():
-            raise ValueError(f'labels hold the ids {labels[outside].unique().tolist()}, outside 0..{num_classes - 1} '
-                             f'and not ignore_index={ignore_index}; set num_classes or map the labels')
-        index = labels.long().masked_fill(ignored, num_classes)
-        sizes = torch.zeros(len(labels), num_classes + 1, dtype=dtype, device=labels.device)
-        sizes.scatter_add_(1, index.flatten(1), torch.ones_like(index, dtype=dtype).flatten(1))
-        sizes[:, num_classes] = 0
-        present = sizes > 0
-        if pooled:
-            sizes = sizes.sum(0, keepdim=True).expand_as(sizes)
-        return cls(index, torch.where(present, 1 / sizes.clamp(min=1), torch.zeros_like(sizes)), pooled)
-
-    def present(self) -> list[int]:
-        """Classes that occur anywhere in the batch."""
-        return (self.inverse > 0).any(0).nonzero().flatten().tolist()
-
-    def collect(self, values: Tensor) -> Tensor:
-        """Sum (B, H, W) values over each region and divide by its size: (B, C)."""
-        sums = torch.zeros_like(self.inverse).scatter_add_(1, self.index.flatten(1),
-                                                           values.to(self.inverse.dtype).flatten(1))
-        return self.finish(sums)
-
-    def finish(self, sums: Tensor) -> Tensor:
-        """Region sums per sample (B, C + 1) to region means (B, C)."""
-        if self.pooled:
-            sums = sums.sum(0, keepdim=True).expand_as(sums)
-        return (sums * self.inverse)[:, :-1]
 
 
 def region_attribution(scorer: Scorer,
@@ -66,6 +23,7 @@ def region_attribution(scorer: Scorer,
                        rule: str = 'gauss_legendre',
                        baseline: str | Tensor = 'black',
                        estimator: str = 'exact',
+                       pairs: int = 2,
                        region: str = 'sample',
                        max_batch: int | None = None,
                        ignore_index: int = 255,
@@ -90,22 +48,34 @@ def region_attribution(scorer: Scorer,
             labels) along the batch.
         labels (Tensor): Class ids (B, H, W), integer.
         num_classes (int): Number of classes C.
-        steps (int): Nodes of the path integral. Not used by 'endpoint'.
+        steps (int): Nodes of the path integral, of 'exact' and 'multiplexed'.
         rule (str): Quadrature rule: 'left', 'right', 'midpoint', 'trapezoid' or 'gauss_legendre'.
         baseline (str | Tensor): 'black', 'mean', 'blur' or a tensor like ``image``; see
             :func:`~mmfusion.attribution.baseline.make_baseline`.
-        estimator (str): 'exact' takes one backward pass per class that is present. 'multiplexed' takes one for all
-            classes: the classes' scores are added with random signs and each region's result is multiplied by its own
-            sign; cross terms carry the product of two independent signs, so the pre-ReLU value is unbiased. 'endpoint'
-            takes none: by completeness the attribution of the whole image is ``s_c(X) - s_c(X0)``, which is returned
-            (after ReLU). It is not restricted to the region and not divided by its size, so it is on another scale;
-            the ratio of two sources compares.
+        estimator (str): One of
+
+            - 'exact': one backward pass per class that is present.
+            - 'multiplexed': one backward pass for all classes: the classes' scores are added with random signs and each
+              region's result is multiplied by its own sign; cross terms carry the product of two independent signs, so
+              the pre-ReLU value is unbiased.
+            - 'endpoint': no backward pass. By completeness the attribution of the whole image is
+              ``s_c(X) - s_c(X0)``. It gives up the restriction to the region: what surrounds an object counts.
+            - 'banzhaf': no backward pass, and restricted to the region: how much the class's score gains when its
+              region shows the image instead of the baseline, while every other region shows either with probability
+              one half (the Banzhaf value of the region, Banzhaf 1965, as in Wang and Jia, "Data Banzhaf", AISTATS
+              2023). Regions are switched for all classes at once and in complementary pairs; see
+              :func:`~mmfusion.attribution.coalition.coalition_signs`. No integral, hence no quadrature error.
+
+            'exact' and 'multiplexed' are means over the region's pixels and shrink with its size; 'endpoint' and
+            'banzhaf' are differences of scores, on the scale of ``s_c``. :func:`~mmfusion.attribution.infrared_share`
+            knows the difference.
+        pairs (int): Pairs of images of 'banzhaf'.
         region (str): 'sample' for regions of one sample, 'batch' for the union over the batch (the released network).
         max_batch (int, optional): Largest number of images per call of the scorer; limits memory. All at once by
             default.
         ignore_index (int): Label of pixels that belong to no region.
-        generator (torch.Generator, optional): Source of the signs of 'multiplexed'. Fresh, irreproducible signs by
-            default.
+        generator (torch.Generator, optional): Source of the signs of 'multiplexed' and 'banzhaf'. Fresh, irreproducible
+            signs by default.
 
     Returns:
         Tensor: (B, C), at least 0, without gradient; 0 for a class that a sample does not have. float64 for a float64
@@ -123,15 +93,17 @@ def region_attribution(scorer: Scorer,
         >>> region_attribution(scorer, image, labels, num_classes=2)
         tensor([[0.5000, 0.0000]])
     """
-    _check(image, labels, num_classes, estimator, region, max_batch)
+    _check(image, labels, num_classes, estimator, pairs, region, max_batch)
     nodes, weights = quadrature(rule, steps)
     with isolated(scorer, image.device):
         # A copy: tensors made under inference_mode cannot take part in autograd.
         end = image.detach().clone().to(torch.promote_types(image.dtype, torch.float32))
         start = make_baseline(end, baseline).detach()
-        regions = _Regions.from_labels(labels.detach().clone(), num_classes, ignore_index, region == 'batch', end.dtype)
+        regions = Regions.from_labels(labels.detach().clone(), num_classes, ignore_index, region == 'batch', end.dtype)
         if estimator == 'endpoint':
             means = _endpoint(scorer, start, end, regions, max_batch)
+        elif estimator == 'banzhaf':
+            means = _banzhaf(scorer, start, end, regions, pairs, max_batch, generator)
         else:
             backward = _exact if estimator == 'exact' else _multiplexed
             sums = torch.zeros_like(regions.inverse)
@@ -139,13 +111,13 @@ def region_attribution(scorer: Scorer,
                 difference = end[rows] - start[rows]
                 points = (start[rows] + alphas * difference).requires_grad_()
                 scores = _scores(scorer, points, num_classes)
-                part = _Regions(regions.index[rows], regions.inverse[rows], pooled=False)
-                sums.index_add_(0, rows, backward(scores, points, difference, part, generator) * factors)
+                sums.index_add_(0, rows, backward(scores, points, difference, regions[rows], generator) * factors)
             means = regions.finish(sums)
     return means.clamp(min=0)
 
 
-def _check(image: Tensor, labels: Tensor, num_classes: int, estimator: str, region: str, max_batch: int | None) -> None:
+def _check(image: Tensor, labels: Tensor, num_classes: int, estimator: str, pairs: int, region: str,
+           max_batch: int | None) -> None:
     if image.ndim != 4 or not image.is_floating_point():
         raise ValueError(f'image must be a float tensor (B, C, H, W), got {image.dtype} of shape {tuple(image.shape)}')
     if labels.shape != (len(image), *image.shape[-2:]) or labels.is_floating_point():
@@ -155,6 +127,8 @@ def _check(image: Tensor, labels: Tensor, num_classes: int, estimator: str, regi
         raise ValueError(f'num_classes must be at least 1, got {num_classes}')
     if estimator not in ESTIMATORS:
         raise ValueError(f'unknown estimator {estimator!r}; choose one of {", ".join(ESTIMATORS)}')
+    if pairs < 1:
+        raise ValueError(f'pairs must be at least 1, got {pairs}')
     if region not in REGIONS:
         raise ValueError(f'unknown region {region!r}; choose one of {", ".join(REGIONS)}')
     if max_batch is not None and max_batch < 1:
@@ -182,7 +156,7 @@ def _chunks(batch: int, nodes: list[float], weights: list[float], max_batch: int
     yield from zip(rows.split(size), alphas.split(size), factors.split(size))
 
 
-def _exact(scores: Tensor, points: Tensor, difference: Tensor, regions: _Regions, generator: None) -> Tensor:
+def _exact(scores: Tensor, points: Tensor, difference: Tensor, regions: Regions, generator: None) -> Tensor:
     """One backward pass per class; sums over each region (N, C + 1)."""
     sums = torch.zeros_like(regions.inverse)
     classes = regions.present()
@@ -194,32 +168,49 @@ def _exact(scores: Tensor, points: Tensor, difference: Tensor, regions: _Regions
     return sums
 
 
-def _multiplexed(scores: Tensor, points: Tensor, difference: Tensor, regions: _Regions,
+def _multiplexed(scores: Tensor, points: Tensor, difference: Tensor, regions: Regions,
                  generator: torch.Generator | None) -> Tensor:
     """One backward pass for all classes; sums over each region (N, C + 1)."""
-    if generator is None:
-        generator = torch.Generator()
-        generator.seed()
+    generator = generator or _fresh_generator()
     signs = torch.randint(2, regions.inverse.shape, generator=generator, device=generator.device)
     signs = (2 * signs - 1).to(scores)
     index = regions.index.flatten(1)
-    # The extra class of ignored pixels has no score; it has weight zero, so any score will do.
-    own = scores.flatten(2).gather(1, index.clamp(max=scores.shape[1] - 1)[:, None])[:, 0]
+    own = regions.own(scores).flatten(1)
     gradient, = torch.autograd.grad((own * (signs * regions.inverse).gather(1, index)).sum(), points)
     products = (gradient * difference).sum(1).flatten(1)
-    return torch.zeros_like(regions.inverse).scatter_add_(1, index, products) * signs
+    return regions.sums(products) * signs
 
 
-def _endpoint(scorer: Scorer, start: Tensor, end: Tensor, regions: _Regions, max_batch: int | None) -> Tensor:
+def _fresh_generator() -> torch.Generator:
+    generator = torch.Generator()
+    generator.seed()
+    return generator
+
+
+def _endpoint(scorer: Scorer, start: Tensor, end: Tensor, regions: Regions, max_batch: int | None) -> Tensor:
     """Difference of the mean scores at the two ends of the path (B, C)."""
-    num_classes = regions.inverse.shape[1] - 1
-    index = regions.index.clamp(max=num_classes - 1)[:, None]
+    sums = torch.zeros_like(regions.inverse)
+    rows = torch.arange(len(end), device=end.device)
+    signs = end.new_tensor([1., -1.]).repeat_interleave(len(end))
     with torch.no_grad():
-        images = torch.cat([start, end])
-        own = torch.cat([
-            _scores(scorer, part, num_classes).gather(1, rows) for part, rows in zip(
-                images.split(max_batch or len(images)),
-                torch.cat([index, index]).split(max_batch or len(images)))
-        ])
-    before, after = own[:, 0].chunk(2)
-    return regions.collect(after - before)
+        for images, part, sign in zip(*(x.split(max_batch or len(x))
+                                        for x in (torch.cat([end, start]), rows.repeat(2), signs))):
+            own = regions[part].own(_scores(scorer, images, regions.num_classes))
+            sums.index_add_(0, part, regions[part].sums(own) * sign[:, None])
+    return regions.finish(sums)
+
+
+def _banzhaf(scorer: Scorer, start: Tensor, end: Tensor, regions: Regions, pairs: int, max_batch: int | None,
+             generator: torch.Generator | None) -> Tensor:
+    """Mean gain of each class's score by its own region (B, C)."""
+    signs = coalition_signs(regions.inverse > 0, pairs, generator or _fresh_generator())
+    signs = torch.cat([signs, -signs]).to(end)
+    rows = torch.arange(len(end), device=end.device).repeat(len(signs))
+    sums = torch.zeros_like(regions.inverse)
+    with torch.no_grad():
+        for part, sign in zip(*(x.split(max_batch or len(x)) for x in (rows, signs.flatten(0, 1)))):
+            few = regions[part]
+            shown = sign.gather(1, few.index.flatten(1)).view(len(part), 1, *end.shape[2:]) >= 0
+            scores = _scores(scorer, torch.where(shown, end[part], start[part]), few.num_classes)
+            sums.index_add_(0, part, few.sums(few.own(scores)) * sign)
+    return regions.finish(sums) / pairs

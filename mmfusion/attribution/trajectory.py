@@ -22,19 +22,30 @@ class TrajectoryAttribution:
         normalization (str): 'rms' divides each sample's map by its root mean square, so that its effect does not depend
             on the size of the image or the number of classes. 'none' is the released network: there m is the *mean*
             over all pixels and classes, and the map is used as it is, about 1e-6.
+        interval (int): A gradient is taken at the first iterate, and then at every so many; it stands for the whole way
+            since the last one, and the map stays as it is in between.
 
     Raises:
-        ValueError: Unknown normalisation.
+        ValueError: Unknown normalisation, or an interval below 1.
     """
 
-    def __init__(self, scorer: Scorer, labels: Tensor, ignore_index: int = 255, normalization: str = 'rms') -> None:
+    def __init__(self,
+                 scorer: Scorer,
+                 labels: Tensor,
+                 ignore_index: int = 255,
+                 normalization: str = 'rms',
+                 interval: int = 1) -> None:
+        if interval < 1:
+            raise ValueError(f'interval must be at least 1, got {interval}')
         if normalization not in NORMALIZATIONS:
             raise ValueError(f'unknown normalization {normalization!r}; choose one of {", ".join(NORMALIZATIONS)}')
         self.scorer = scorer
         self.labels = labels
         self.ignore_index = ignore_index
         self.normalization = normalization
-        self._stage = 0
+        self.interval = interval
+        self._stage = -1
+        self._weight = 0
         self._previous: Tensor | None = None
         self._mean: Tensor | None = None
 
@@ -54,12 +65,15 @@ class TrajectoryAttribution:
             raise ValueError(f'an iterate (B, 1, H, W) goes with labels (B, H, W), got {tuple(fused.shape)} and '
                              f'{tuple(self.labels.shape)}')
         fused = fused.detach().to(torch.promote_types(fused.dtype, torch.float32))
-        if self._previous is None:
+        self._stage += 1
+        if self._stage == 0:
             self._mean = torch.zeros_like(fused)
+        elif (self._stage - 1) % self.interval:
+            return self._normalized(self._mean)
         else:
-            self._stage += 1
             step = self._gradient(fused) * (fused - self._previous)
-            self._mean = (self._mean * (self._stage - 1) + step) / self._stage
+            self._mean = (self._mean * self._weight + step) / self._stage
+            self._weight = self._stage
         self._previous = fused
         return self._normalized(self._mean)
 

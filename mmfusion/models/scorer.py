@@ -4,8 +4,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .precision import at_least_float32
+
 SCORES = ('softmax', 'sigmoid', 'logit')
 MODES = ('eval', 'keep')
+DTYPES = ('bfloat16', )
 
 
 def plain_metas(images: Tensor) -> list[dict]:
@@ -32,6 +35,8 @@ class SegmentorScorer:
             binary task.
         mode (str): 'eval' attributes the segmentor in evaluation mode. 'keep' leaves it as it is, in training mode
             while training, as released: then scaled images enter the batch norms' statistics and dropout adds noise.
+        dtype (str, optional): 'bfloat16' attributes the segmentor in bfloat16 autocast, also where training is in
+            float32; probabilities are float32 again. By default, whatever the surroundings are (float16 never).
 
     Attributes:
         module (nn.Module | None): What :func:`mmfusion.attribution.isolated` puts into evaluation mode.
@@ -45,11 +50,15 @@ class SegmentorScorer:
                  segmentor: nn.Module,
                  prepare: Callable[[Tensor], Tensor],
                  score: str = 'softmax',
-                 mode: str = 'eval') -> None:
+                 mode: str = 'eval',
+                 dtype: str | None = None) -> None:
         if score not in SCORES:
             raise ValueError(f'unknown score {score!r}; choose one of {", ".join(SCORES)}')
         if mode not in MODES:
             raise ValueError(f'unknown mode {mode!r}; choose one of {", ".join(MODES)}')
+        if dtype is not None and dtype not in DTYPES:
+            raise ValueError(f'unknown dtype {dtype!r}; choose one of {", ".join(DTYPES)}, or None')
+        self.dtype = dtype
         self.segmentor = segmentor
         self.prepare = prepare
         self.score = score
@@ -59,7 +68,11 @@ class SegmentorScorer:
     def __call__(self, luminance: Tensor) -> Tensor:
         """Score one batch of luminance images."""
         images = self.prepare(luminance)
-        logits = self.segmentor.encode_decode(images, plain_metas(images))
+        if self.dtype is None:
+            logits = self.segmentor.encode_decode(images, plain_metas(images))
+        else:  # Without the cache: see `isolated`.
+            with torch.autocast(images.device.type, getattr(torch, self.dtype), cache_enabled=False):
+                logits = at_least_float32(self.segmentor.encode_decode(images, plain_metas(images)))
         if logits.shape[1] == 1:
             foreground = logits.sigmoid()
             return torch.cat([1 - foreground, foreground], dim=1)

@@ -179,9 +179,10 @@ def _draw_regions(part: SubFigure, report: AttributionReport) -> None:
         right.barh(y, np.maximum(row - low, 0), 0.38, left=low, color=color, label=_SOURCES[s])
         for place, value in zip(y, row):
             right.text(max(value, low) * 1.1, place, f'{value:.1e}' if value > 0 else '0', va='center', fontsize=8)
-    unit = 'score' if options['estimator'] == 'endpoint' else 'score per pixel of the region'
+    integral = options['estimator'] in ('exact', 'multiplexed')
+    unit = 'score per pixel of the region' if integral else 'score'
     right.set(xscale='log', xlim=(low, high), xlabel=f'attribution $A$ ({unit})')
-    how = '' if options['estimator'] == 'endpoint' else f', {options["steps"]} nodes, {options["rule"]} rule'
+    how = f', {options["steps"]} nodes, {options["rule"]} rule' if integral else ''
     right.set_title(f'attribution: {options["estimator"]}, {options["baseline"]} baseline{how}', fontsize=10)
     for ax in (left, right):
         ax.set_yticks(places, names)

@@ -349,6 +349,8 @@ def test_multiplexed_takes_one_backward_pass_and_exact_one_per_class():
     (dict(baseline='white'), "'white'"),
     (dict(baseline=torch.zeros(2, 1, 4, 4)), 'does not broadcast'),
     (dict(max_batch=0), 'max_batch must be at least 1 or None, got 0'),
+    (dict(pairs=0), 'pairs must be at least 1, got 0'),
+    (dict(num_classes=3, estimator='banzhaf'), r'\(4, 2, 4, 4\) where'),
 ])
 def test_refusals(change, message):
     arguments = dict(

@@ -35,18 +35,18 @@ def signs():
     return torch.Generator().manual_seed(7)
 
 
-@pytest.mark.parametrize('estimator', ['exact', 'endpoint'])
+@pytest.mark.parametrize('estimator', ['exact', 'endpoint', 'banzhaf'])
 def test_batch_mates_do_not_matter(net, pair, estimator):
     image, labels = pair
     labels[1][labels[1] == 2] = 0
     labels[2, :4] = 255
-    together = region_attribution(net, image, labels, 3, estimator=estimator)
+    together = region_attribution(net, image, labels, 3, estimator=estimator, generator=signs())
     for b in range(3):
-        alone = region_attribution(net, image[b:b + 1], labels[b:b + 1], 3, estimator=estimator)
+        alone = region_attribution(net, image[b:b + 1], labels[b:b + 1], 3, estimator=estimator, generator=signs())
         torch.testing.assert_close(together[b:b + 1], alone, rtol=1e-5, atol=1e-9)
     assert together[1, 2] == 0
     # In a region of the whole batch they do.
-    pooled = region_attribution(net, image, labels, 3, estimator=estimator, region='batch')
+    pooled = region_attribution(net, image, labels, 3, estimator=estimator, region='batch', generator=signs())
     assert not torch.allclose(pooled, together, rtol=1e-2, atol=0)
 
 
@@ -62,13 +62,17 @@ def test_chunks_do_not_matter(net, pair, estimator, region):
         # Without cross terms, or the signs, drawn chunk by chunk, would differ.
         return torch.cat([x**2, x.sin(), x**3], 1) if estimator == 'multiplexed' else net.eval()(x)
 
-    whole = region_attribution(scorer, image, labels, 3, estimator=estimator, region=region)
+    def attribute(max_batch=None):
+        return region_attribution(
+            scorer, image, labels, 3, estimator=estimator, region=region, max_batch=max_batch, generator=signs())
+
+    whole = attribute()
     assert whole.gt(0).any()
-    points = 6 if estimator == 'endpoint' else 15
+    points = dict(endpoint=6, banzhaf=12).get(estimator, 15)
     assert sizes == [points]
     for max_batch in (1, 2, 3, 4, 100):
         sizes.clear()
-        out = region_attribution(scorer, image, labels, 3, estimator=estimator, region=region, max_batch=max_batch)
+        out = attribute(max_batch)
         torch.testing.assert_close(out, whole, rtol=1e-10, atol=1e-15)
         assert max(sizes) == min(max_batch, points)
         assert sum(sizes) == points
@@ -95,6 +99,7 @@ def test_ignored_pixels_belong_to_no_region(pair, estimator, ignore_index):
     def scorer(x):
         return torch.cat([x, x, x**2, x**3], 1)
 
+    # Pointwise: all estimators tell the same, but for their scale.
     def attribute(image, ignored):
         return region_attribution(
             scorer, image, labels.masked_fill(ignored, ignore_index), 4, estimator=estimator, ignore_index=ignore_index)
@@ -103,7 +108,7 @@ def test_ignored_pixels_belong_to_no_region(pair, estimator, ignore_index):
     for b in range(3):
         for c in (1, 2, 3):
             region = image[b, 0][(labels[b] == c) & ~ignored[b]]
-            expected = (region**c).mean() / (1 if estimator == 'endpoint' else len(region))
+            expected = (region**c).mean() / (1 if estimator in ('endpoint', 'banzhaf') else len(region))
             assert out[b, c].item() == pytest.approx(expected.item(), rel=1e-5)
     # Whatever those pixels look like.
     painted = torch.where(ignored[:, None], torch.ones_like(image), image)
@@ -124,6 +129,10 @@ def test_pixels_that_the_scorer_does_not_see_get_nothing(pair):
     out = region_attribution(scorer, image, labels, 2)
     assert (out[:, 0] > 0).all()
     assert (out[:, 1] == 0).all()
+    # Two regions are told apart by two pairs.
+    out = region_attribution(scorer, image, labels, 2, estimator='banzhaf', pairs=2)
+    assert (out[:, 0] > 0).all()
+    assert out[:, 1].abs().max() < 1e-6
     # The endpoint estimator is not restricted to the region, as documented.
     assert (region_attribution(scorer, image, labels, 2, estimator='endpoint')[:, 1] > 0).all()
 

@@ -160,3 +160,32 @@ def test_scores_of_another_shape():
     attribution.update(images[0])
     with pytest.raises(ValueError, match=r'\(2, 3, 10, 12\)'):
         attribution.update(images[1])
+
+
+@pytest.mark.parametrize('interval', [2, 3])
+@pytest.mark.parametrize('normalization', ['rms', 'none'])
+def test_interval_takes_fewer_and_longer_steps(interval, normalization):
+    """Gradients at the iterates 1, 1 + n, ...: each stands for the way since the one before."""
+    images, labels = iterates(count=7)
+    calls = []
+
+    def scorer(x):
+        calls.append(len(x))
+        return quadratic(x)
+
+    attribution = TrajectoryAttribution(scorer, labels, interval=interval, normalization=normalization)
+    results = [attribution.update(image) for image in images]
+    factor = FACTORS.numpy()[labels.numpy()][:, None]
+    arrays, total, previous, held = [image.numpy() for image in images], 0., 0, None
+    for k in range(1, 7):
+        if (k - 1) % interval == 0:
+            total = total + 2 * factor * arrays[k] * (arrays[k] - arrays[previous])
+            previous, held = k, total / k
+        expected = unit_rms(held) if normalization == 'rms' else held / (2 * 3 * 5 * 6)
+        np.testing.assert_allclose(results[k], expected, rtol=1e-10)
+    assert len(calls) == -(-6 // interval)
+
+
+def test_refused_interval():
+    with pytest.raises(ValueError, match='interval must be at least 1, got 0'):
+        TrajectoryAttribution(quadratic, torch.zeros(1, 2, 2).long(), interval=0)

@@ -71,7 +71,9 @@ def test_step_and_predict(name, model_config, make_batch):
     torch.manual_seed(0)
     options = dict(normalize=None) if name == 'released' else {}
     model = MODELS.build(model_config(SEGMENTORS[name](), fusion=dict(type='UAAFusion', num_stages=2, channels=8,
-                                                                     steps=2), **options))
+                                                                     steps=2, estimator='exact', smoothing=0.,
+                                                                     label_source='mean'),
+                                      **options))
     inputs, samples = make_batch()
     still = one_step(model, inputs, samples)
     assert not [each for each in still if not each.startswith('segmentor.backbone')]

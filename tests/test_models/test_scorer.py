@@ -128,3 +128,27 @@ def test_mmseg_segmentor():
 def test_unknown_options(options):
     with pytest.raises(ValueError, match=f'{next(iter(options.values()))!r}; choose one of'):
         SegmentorScorer(Segmentor(), prepare, **options)
+
+
+def test_bfloat16(luminance):
+    segmentor = Segmentor().eval()
+    plain = SegmentorScorer(segmentor, prepare)
+    half = SegmentorScorer(segmentor, prepare, dtype='bfloat16')
+    seen = []
+    segmentor.layers[0].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    luminance.requires_grad_()
+    scores = half(luminance)
+    assert seen == [torch.bfloat16]
+    assert scores.dtype == torch.float32
+    assert not torch.equal(scores, plain(luminance))
+    torch.testing.assert_close(scores, plain(luminance), rtol=0, atol=0.02)
+    gradients = [torch.autograd.grad(scorer(luminance)[:, 0].sum(), luminance)[0] for scorer in (half, plain)]
+    torch.testing.assert_close(*gradients, rtol=0.1, atol=0.05 * gradients[1].abs().max().item())
+    # The weights stay as they are, and so does what follows.
+    assert segmentor.layers[0].weight.dtype == torch.float32
+    assert not torch.is_autocast_enabled('cpu')
+
+
+def test_unknown_dtype():
+    with pytest.raises(ValueError, match="unknown dtype 'float16'"):
+        SegmentorScorer(Segmentor(), prepare, dtype='float16')

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmfusion.attribution import region_attribution
+from mmfusion.attribution import infrared_share, region_attribution
 from mmfusion.models import UAAFusion
 from mmfusion.registry import MODELS
 
@@ -30,7 +30,9 @@ def net():
 
 def build(seed=0, **options):
     torch.manual_seed(seed)
-    return UAAFusion(**{**dict(num_stages=2, channels=4, steps=3), **options})
+    plain = dict(
+        num_stages=2, channels=4, steps=3, estimator='exact', smoothing=0., attention_interval=1, label_source='mean')
+    return UAAFusion(**{**plain, **options})
 
 
 def spread(share, labels):
@@ -47,7 +49,7 @@ def spread(share, labels):
 
 @pytest.mark.parametrize('estimator', ['exact', 'endpoint'])
 @pytest.mark.parametrize('region', ['sample', 'batch'])
-@pytest.mark.parametrize('max_batch', [None, 'auto', 1])
+@pytest.mark.parametrize('max_batch', [None, 'auto', 'batch', 1])
 def test_weights_are_the_shares_of_two_separate_attributions(net, estimator, region, max_batch):
     ir, vi, labels = pair()
     labels[1][labels[1] == 2] = 0
@@ -93,6 +95,35 @@ def test_eps_pulls_weak_evidence_to_one_half(net):
     assert (pulled - 0.5).abs().max() < 0.2
     assert (plain - 0.5).abs().max() > 0.3
     torch.testing.assert_close(build(eps=1e3)(ir, vi, net, labels).weight_ir, torch.full_like(ir, 0.5))
+
+
+def test_smoothing_pulls_weak_evidence_to_one_half(net):
+    ir, vi, labels = pair()
+    for estimator in ('exact', 'endpoint', 'banzhaf'):
+        plain, smooth, flat = (build(estimator=estimator, smoothing=s).eval()(ir, vi, net, labels)
+                               for s in (0., 0.02, 1e3))
+        assert torch.equal(plain.region_ir, smooth.region_ir)
+        expected = infrared_share(smooth.region_ir, smooth.region_vi, labels, estimator=estimator, smoothing=0.02)
+        torch.testing.assert_close(smooth.weight_ir, spread(expected, labels))
+        assert ((smooth.weight_ir - 0.5).abs() <= (plain.weight_ir - 0.5).abs() + 1e-6).all()
+        assert (smooth.weight_ir - plain.weight_ir).abs().max() > 0.1
+        torch.testing.assert_close(flat.weight_ir, torch.full_like(ir, 0.5), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize('estimator', ['multiplexed', 'banzhaf'])
+def test_predictions_repeat_themselves_and_training_draws_anew(net, estimator):
+    ir, vi, labels = pair()
+    fusion = build(estimator=estimator, pairs=1, smoothing=0.05).eval()
+    state = torch.get_rng_state()
+    assert torch.equal(fusion(ir, vi, net, labels).weight_ir, fusion(ir, vi, net, labels).weight_ir)
+    assert torch.equal(torch.get_rng_state(), state)
+    fusion.train()
+    draws = [fusion(ir, vi, net, labels).weight_ir for _ in range(4)]
+    assert any(not torch.equal(draws[0], other) for other in draws[1:])
+    torch.manual_seed(3)
+    one = fusion(ir, vi, net, labels).weight_ir
+    torch.manual_seed(3)
+    assert torch.equal(fusion(ir, vi, net, labels).weight_ir, one)
 
 
 def test_strength(net):
@@ -170,6 +201,37 @@ def test_padding_belongs_to_no_class(net):
     assert torch.equal(fusion(ir, vi, net, labels, ignore=~ignore).labels, labels)
 
 
+def test_labels_of_the_two_sources():
+    ir, vi, _ = pair()
+
+    def scorer(x):
+        return torch.cat([x**2, 0.5 * x], 1)
+
+    result = build(label_source='sources')(ir, vi, scorer)
+    # Where the two differ enough, the mean of the squares is the larger one and the square of the mean is not.
+    expected = (ir**2 + vi**2 <= 0.5 * (ir + vi)).long()[:, 0]
+    of_mean = (ir + vi <= 1).long()[:, 0]
+    assert torch.equal(result.labels, expected)
+    assert not torch.equal(expected, of_mean)
+    assert torch.equal(build(label_source='mean')(ir, vi, scorer).labels, of_mean)
+
+
+@pytest.mark.parametrize('interval', [1, 2, 3])
+def test_attention_interval(net, interval):
+    ir, vi, labels = pair()
+    calls = []
+
+    def scorer(x):
+        calls.append(len(x))
+        return net.eval()(x)
+
+    result = build(num_stages=5, attribution=False, attention_interval=interval)(ir, vi, scorer, labels)
+    assert calls == [2] * -(-4 // interval)
+    for k in range(1, 5):
+        held = (k - 1) % interval != 0
+        assert torch.equal(result.attention[k], result.attention[k - 1]) == held
+
+
 @pytest.mark.parametrize('give', ['argument', 'attribute', 'scores'])
 def test_number_of_classes(net, give):
     ir, vi, labels = pair()
@@ -184,12 +246,13 @@ def test_number_of_classes(net, give):
     fusion = build(num_classes=3 if give == 'argument' else None, attention=None)
     result = fusion(ir, vi, scorer, labels)
     assert result.region_ir.shape == (2, 3)
-    assert calls == ([1, 12] if give == 'scores' else [12])  # Both sources, three steps, two samples in one pass.
+    # Both sources, three steps, two samples; eight at a time.
+    assert calls == ([1, 8, 4] if give == 'scores' else [8, 4])
 
 
 def test_wrong_number_of_classes(net):
     ir, vi, labels = pair()
-    with pytest.raises(ValueError, match=r'\(12, 3, 12, 15\) where \(12, 5, 12, 15\)'):
+    with pytest.raises(ValueError, match=r'\(8, 3, 12, 15\) where \(8, 5, 12, 15\)'):
         build(num_classes=5)(ir, vi, net, labels)
     with pytest.raises(ValueError, match=r'\[2\], outside 0..1'):
         build(num_classes=2)(ir, vi, net, labels)
@@ -306,7 +369,9 @@ def test_head_options():
 def test_defaults_are_ours():
     fusion = UAAFusion()
     assert (fusion.baseline, fusion.region, fusion.attention) == ('blur', 'sample', 'rms')
-    assert (fusion.rule, fusion.estimator, fusion.steps) == ('gauss_legendre', 'exact', 5)
+    assert (fusion.rule, fusion.steps) == ('midpoint', 5)
+    assert (fusion.estimator, fusion.pairs, fusion.test_pairs, fusion.smoothing) == ('banzhaf', 1, 2, 0.05)
+    assert (fusion.attention_interval, fusion.label_source) == (2, 'sources')
     assert fusion.head.num_stages == 5
     assert fusion.head.channels == 32
 
@@ -321,6 +386,11 @@ def test_defaults_are_ours():
     (dict(max_batch='all'), "unknown max_batch 'all'"),
     (dict(max_batch=0), 'max_batch must be positive'),
     (dict(eps=0), 'eps must be positive'),
+    (dict(test_pairs=0), 'test_pairs must be at least 1, got 0'),
+    (dict(pairs=0), 'pairs must be at least 1, got 0'),
+    (dict(label_source='fused'), "unknown label_source 'fused'"),
+    (dict(attention_interval=0), 'attention_interval must be at least 1'),
+    (dict(smoothing=-0.1), 'smoothing must not be negative, got -0.1'),
     (dict(num_classes=0), 'num_classes must be at least 1'),
     (dict(num_stages=0), 'num_stages=0'),
     (dict(channels=3), 'channels=3'),

@@ -140,7 +140,7 @@ def test_report_against_the_model(tool, config, checkpoint, tmp_path):
     assert report.attention.shape == (2, *SIZE)
     assert not report.attention[0].any()
     assert report.attention[1].std() > 0.5
-    assert report.options == dict(steps=2, rule='gauss_legendre', baseline='blur', estimator='exact', used=True)
+    assert report.options == dict(steps=2, rule='midpoint', baseline='blur', estimator='exact', used=True)
 
 
 def test_steps_are_those_of_the_fusion(tool, config, checkpoint):
@@ -169,7 +169,8 @@ def test_fusion_that_attributes_nothing(tool, config, checkpoint):
     fitted = tool.fit_labels(labels, SIZE, inputs.shape[-2:])
     vi = split_luminance(inputs[:, :3])[0]
     for image, ours in ((inputs[:, 3:], report.region_ir), (vi, report.region_vi)):
-        direct = region_attribution(fuse.model.scorer(), image, fitted, 3, steps=3, baseline='blur')
+        direct = region_attribution(
+            fuse.model.scorer(), image, fitted, 3, steps=3, rule='midpoint', baseline='blur')
         np.testing.assert_allclose(ours, direct[0], rtol=1e-4, atol=1e-9)
     titles = [ax.get_title() for ax in draw_attribution(report).get_axes()]
     assert any('not used by this fusion' in title for title in titles)

@@ -14,7 +14,8 @@ from torch import nn
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / 'tools/analysis_tools/benchmark.py'
 STAGES, STEPS, RELEASED_STEPS, CLASSES = 2, 2, 3, 3
-ESTIMATORS = ('exact', 'multiplexed', 'endpoint')
+ESTIMATORS = ('exact', 'multiplexed', 'endpoint', 'banzhaf')
+VARIANTS = ('gradient-free', 'bfloat16', 'checkpointed')
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def finished(run, tmp_path_factory):
     target = tmp_path_factory.mktemp('report') / 'deep/report.json'
     process = run('--size', 24, 32, '--inference-size', 16, 40, '--inference-batch-size', 3, '--classes-present',
                   CLASSES, '--num-classes', 5, '--released-steps', RELEASED_STEPS, '--repeats', 3, '--threads', 1,
-                  '--json', target)
+                  '--estimator', *ESTIMATORS, '--variant', *VARIANTS, '--json', target)
     assert process.returncode == 0, process.stderr
     return json.loads(target.read_text()), process.stdout
 
@@ -78,7 +79,7 @@ def cast(part, config):
     model = module.build_model(Config.fromfile(config), 5, device)
     segmentor = module.build_model(Config.fromfile(config), 5, device).segmentor
     contenders = [module.released_contender(model, segmentor, RELEASED_STEPS)]
-    return module, model, [*contenders, *module.our_contenders(model, list(ESTIMATORS))]
+    return module, model, [*contenders, *module.our_contenders(model, [*ESTIMATORS, *VARIANTS])]
 
 
 def test_batch(cast):
@@ -248,7 +249,7 @@ def test_report(finished):
         config='tiny.py', cfg_options={}, num_classes=5, released_steps=RELEASED_STEPS, repeats=3, train_batch_size=2,
         train_size=[24, 32], inference_batch_size=3, inference_size=[16, 40])
     order = [(row['task'], row['implementation']) for row in report['results']]
-    assert order == [(task, name) for task in ('train', 'inference') for name in ('released', *ESTIMATORS)]
+    assert order == [(task, name) for task in ('train', 'inference') for name in ('released', *ESTIMATORS, *VARIANTS)]
     for row in report['results']:
         assert sorted(row) == [
             'autograd_calls', 'backward_images', 'classes', 'classes_present', 'flops', 'flops_fusion',
@@ -270,6 +271,8 @@ def test_times(finished):
         expected = dict(
             train={'attribution', 'attention', 'stages', 'segmentor', 'losses', 'backward', 'optimizer', 'other'},
             inference={'labels', 'attribution', 'attention', 'stages', 'segmentor', 'other'})[task]
+        if name == 'gradient-free':
+            expected -= {'attention'}
         assert set(row['parts']) == expected, name
         # Medians of the parts need not add up to the median of the whole, but nothing is counted twice.
         assert all(0 < value < seconds['max'] for value in row['parts'].values())
@@ -285,20 +288,23 @@ def test_counts_by_hand(finished):
         row = rows[task, name]
         return row['forward_images'], row['backward_images'], row['autograd_calls']
 
-    for task, passes, calls in (('train', 3, 1), ('inference', 2, 0)):
-        # Training: fused, infrared and visible image; inference: predicted labels and the fused image.
+    for task, theirs, passes, calls in (('train', 3, 3, 1), ('inference', 2, 3, 0)):
+        # Training: fused, infrared and visible image; inference: labels, predicted from one image in the release and
+        # from the two sources by ours, and the fused image.
         back = 3 if task == 'train' else 0
         points = 2 * RELEASED_STEPS
-        assert counts(task, 'released') == (points + later + passes, points * CLASSES + later + back,
+        assert counts(task, 'released') == (points + later + theirs, points * CLASSES + later + back,
                                             points * CLASSES + later + calls)
         points = 2 * STEPS
         assert counts(task, 'exact') == (points + later + passes, points * CLASSES + later + back,
                                          CLASSES + later + calls)
         assert counts(task, 'multiplexed') == (points + later + passes, points + later + back, 1 + later + calls)
-        assert counts(task, 'endpoint') == (4 + later + passes, later + back, later + calls)
+        for name in ('endpoint', 'banzhaf', 'bfloat16', 'checkpointed'):
+            assert counts(task, name) == (4 + later + passes, later + back, later + calls)
+        assert counts(task, 'gradient-free') == (4 + passes, back, calls)
 
 
-def conv_macs(channels, stages, last_memory, first_gates):
+def conv_macs(channels, stages, last_memory, first_gates, first_merge):
     """Multiply-adds per pixel of the fusion network, from its description."""
 
     def unit(inputs, middle, outputs):
@@ -308,20 +314,22 @@ def conv_macs(channels, stages, last_memory, first_gates):
     stage = unit(1, c, c) + unit(3 * c, c, c) + unit(c, c, c) + unit(c, c // 2, 1)
     memory = unit(3 * c, c, c) + unit(c, c, c)
     cells = first_gates * 9 * c * c + (stages - 2 + last_memory) * 8 * 9 * c * c
-    return 2 * unit(1, c // 2, c // 2) + stages * stage + (stages - 1 + last_memory) * memory + cells
+    folded = 9 * (3 - first_merge) * c * c
+    return 2 * unit(1, c // 2, c // 2) + stages * stage + (stages - 1 + last_memory) * memory + cells - folded
 
 
 def test_operations_by_hand(finished):
     rows = rows_of(finished[0])
     pixels = 3 * 16 * 40
     # In its last stage the released network writes a memory that nobody reads.
-    assert rows['inference', 'released']['flops_fusion'] == 2 * pixels * conv_macs(4, STAGES, 1, 3)
-    ours = {rows['inference', name]['flops_fusion'] for name in ESTIMATORS}
-    assert ours == {2 * pixels * conv_macs(4, STAGES, 0, 3)}
+    assert rows['inference', 'released']['flops_fusion'] == 2 * pixels * conv_macs(4, STAGES, 1, 3, 3)
+    # The first stage has one memory in two places, which is convolved once.
+    ours = {rows['inference', name]['flops_fusion'] for name in (*ESTIMATORS, *VARIANTS)}
+    assert ours == {2 * pixels * conv_macs(4, STAGES, 0, 3, 2)}
     for (task, name), row in rows.items():
         assert row['flops'] > row['flops_fusion'] > 0
         assert name == 'released' or row['flops'] < rows[task, 'released']['flops']
-    train = [rows['train', name]['flops'] for name in ('exact', 'multiplexed', 'endpoint')]
+    train = [rows['train', name]['flops'] for name in ('exact', 'multiplexed', 'endpoint', 'gradient-free')]
     assert train == sorted(train, reverse=True)
 
 
@@ -340,7 +348,7 @@ def test_tables(finished):
 
 def test_without_the_reference(run, tmp_path):
     process = run('--size', 16, 24, '--classes-present', 2, '--num-classes', 3, '--repeats', 1, '--estimator',
-                  'endpoint', '--skip-reference', '--cfg-options', 'model.fusion.num_stages=1', '--json',
+                  'endpoint', '--variant', '--skip-reference', '--cfg-options', 'model.fusion.num_stages=1', '--json',
                   tmp_path / 'report.json')
     assert process.returncode == 0, process.stderr
     report = json.loads((tmp_path / 'report.json').read_text())

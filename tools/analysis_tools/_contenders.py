@@ -1,4 +1,5 @@
-"""What `benchmark.py` compares: our model with each estimator, and the released computation, on striped images."""
+"""What `benchmark.py` compares: our model in several settings, and the released computation, on striped images."""
+import functools
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -24,6 +25,8 @@ from mmfusion.models.fusion import uaafusion
 from mmfusion.registry import MODELS
 
 RELEASED = 'released'
+# Settings besides the estimators, with the estimator of the config.
+VARIANTS = ('gradient-free', 'bfloat16', 'checkpointed', 'compiled')
 
 
 @dataclass
@@ -99,12 +102,13 @@ class Contender:
     optimizer: torch.optim.Optimizer
     sections: list[tuple]
     """What is timed by itself; see ``Stopwatch.watching``."""
-    estimator: str | None = None
+    settings: Callable[[], None] | None = None
+    """Called before every step, where contenders share a model."""
 
     def run(self, task: str, batch: Batch, watch: Stopwatch | None = None) -> None:
         """One training step, or one inference."""
-        if self.estimator is not None:
-            self.model.fusion.estimator = self.estimator
+        if self.settings is not None:
+            self.settings()
 
         def part(name: str):
             return nullcontext() if watch is None else watch.section(name)
@@ -142,17 +146,27 @@ def _adam(module: nn.Module) -> torch.optim.Optimizer:
     return optimizer
 
 
-def our_contenders(model: FusionSegmentor, estimators: list[str]) -> list[Contender]:
-    """The model of the config, once per estimator.
+def our_contenders(model: FusionSegmentor, names: list[str]) -> list[Contender]:
+    """The model of the config, once per setting.
 
     Args:
         model (FusionSegmentor): With a :class:`UAAFusion`.
-        estimators (list[str]): Of the region attribution.
+        names (list[str]): Estimators of the region attribution, or of ``VARIANTS``.
 
     Returns:
         list[Contender]: They share the model and its optimiser.
     """
     head, segmentor, optimizer = model.fusion.head, model.segmentor, _adam(model)
+    usual = (model.fusion.estimator, model.fusion.attention, dict(model.scorer_options), head.with_cp,
+             head.compile_options)
+
+    def settings(name: str) -> None:
+        estimator, attention, scorer, with_cp, compile_options = usual
+        model.fusion.estimator = estimator if name in VARIANTS else name
+        model.fusion.attention = None if name == 'gradient-free' else attention
+        model.scorer_options = dict(scorer, dtype='bfloat16') if name == 'bfloat16' else scorer
+        head.with_cp = name == 'checkpointed' or with_cp
+        head.compile_options = () if name == 'compiled' else compile_options
 
     def unfold(batch: Batch) -> Tensor:
         ir, vi, _ = batch.split()
@@ -165,7 +179,7 @@ def our_contenders(model: FusionSegmentor, estimators: list[str]) -> list[Conten
     sections += [(loss, 'forward', 'losses') for loss in (model.loss_fusion, model.loss_gradient) if loss is not None]
     return [
         Contender(
-            name=estimator,
+            name=name,
             model=model,
             loss=lambda batch: model.parse_losses(model.loss(batch.inputs, batch.samples))[0],
             predict=lambda batch: model.predict(batch.inputs),
@@ -173,7 +187,7 @@ def our_contenders(model: FusionSegmentor, estimators: list[str]) -> list[Conten
             segmentor=segmentor,
             optimizer=optimizer,
             sections=sections,
-            estimator=estimator) for estimator in estimators
+            settings=functools.partial(settings, name)) for name in names
     ]
 
 
@@ -238,14 +252,14 @@ def build_model(cfg: Config, num_classes: int, device: torch.device) -> FusionSe
 
 @torch.no_grad()
 def teach(model: FusionSegmentor, batch: Batch) -> int:
-    """Fit the segmentor's last layer to the labels, so that a random network predicts them from the mean image.
+    """Fit the segmentor's last layer to the labels, so that a random network predicts them from either image or both.
 
     Args:
         model (FusionSegmentor): Its segmentor's norms get the statistics of this batch, its classifier new weights.
         batch (Batch): Pairs and labels.
 
     Returns:
-        int: Number of classes that the segmentor now predicts, as :class:`UAAFusion` will without labels.
+        int: Number of classes that :class:`UAAFusion` now finds without labels.
     """
     ir, vi, _ = batch.split()
     norms = [module for module in model.segmentor.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
@@ -263,9 +277,9 @@ def teach(model: FusionSegmentor, batch: Batch) -> int:
     if isinstance(classifier, nn.Conv2d) and classifier.kernel_size == (1, 1):
         seen = []
         hook = classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-        scorer((ir + vi) / 2)
+        scorer(torch.cat([(ir + vi) / 2, ir, vi]))
         hook.remove()
-        labels = F.interpolate(batch.labels[:, None].float(), size=seen[0].shape[2:]).long()[:, 0]
+        labels = F.interpolate(batch.labels[:, None].float(), size=seen[0].shape[2:]).long()[:, 0].repeat(3, 1, 1)
         features = F.pad(seen[0].permute(0, 2, 3, 1).flatten(0, 2).double(), (0, 1), value=1.)
         targets = F.one_hot(labels.flatten(), len(classifier.weight)).double()
         gram = features.T @ features
@@ -274,4 +288,4 @@ def teach(model: FusionSegmentor, batch: Batch) -> int:
         classifier.weight.copy_(weights[:, :-1, None, None])
         if classifier.bias is not None:
             classifier.bias.copy_(weights[:, -1])
-    return len(scorer((ir + vi) / 2).argmax(1).unique())
+    return len(model.fusion(ir, vi, scorer).labels.unique())

@@ -32,7 +32,7 @@ from mmfusion.visualization.attribution_figure import AttributionReport, draw_at
 NODES = (1, 2, 3, 5, 9)
 CONVERGENCE_RULES = ('right', 'gauss_legendre')
 # Defaults of UAAFusion, for fusions that attribute nothing themselves.
-DEFAULTS = dict(steps=5, rule='gauss_legendre', baseline='blur', estimator='exact')
+DEFAULTS = dict(steps=5, rule='midpoint', baseline='blur', estimator='exact')
 IGNORE = 255
 # What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
 EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
@@ -135,8 +135,9 @@ def attribution_options(model: FusionSegmentor, steps: int | None) -> dict:
     fusion = model.fusion
     options = {name: getattr(fusion, name, value) for name, value in DEFAULTS.items()}
     if steps is not None:
-        if options['estimator'] == 'endpoint':
-            raise ValueError('--steps has no effect on the endpoint estimator, which integrates nothing; leave it out')
+        if options['estimator'] not in ('exact', 'multiplexed'):
+            raise ValueError(f"--steps has no effect on the estimator {options['estimator']!r}, which integrates "
+                             'nothing; leave it out')
         quadrature(options['rule'], steps)
         options['steps'] = steps
         if hasattr(fusion, 'steps'):
@@ -184,7 +185,7 @@ def analyse(fuse: FusionInferencer, packed: dict, labels: np.ndarray | None, ste
     twice = given.expand(2, -1, -1)
     used = result.region_ir is not None
     regions = (torch.cat([result.region_ir, result.region_vi]) if used else region_attribution(
-        scorer, both, twice, scorer.num_classes, **options))
+        scorer, both, twice, scorer.num_classes, **options, pairs=getattr(model.fusion, 'test_pairs', 1)))
 
     start = make_baseline(both, options['baseline'])
     with isolated(scorer, both.device), torch.no_grad():

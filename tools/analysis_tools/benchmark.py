@@ -5,9 +5,10 @@
 
 The released computation is `released_reference.py`: serial path points, one backward pass per class, a segmentor in
 training mode, a convolution per gate, three passes of the segmentor. Ours is the model of the config with each
-estimator of the region attribution. Steps of all of them take turns, so that a machine's mood meets all; a ratio holds
-for this machine and this run. What is counted holds everywhere: images that pass the segmentor forward and backward per
-sample, calls of autograd, and floating point operations (of matrix products and convolutions, 2 per multiply-add).
+estimator of the region attribution, and in a few other settings. Steps of all of them take turns, so that a machine's
+mood meets all; a ratio holds for this machine and this run. What is counted holds everywhere: images that pass the
+segmentor forward and backward per sample, calls of autograd, and floating point operations (of matrix products and
+convolutions, 2 per multiply-add).
 
 The default takes the better part of an hour on a busy CPU; `--repeats 1` is enough for what is counted.
 
@@ -18,9 +19,9 @@ Memory is what a step needs at its peak above weights and optimiser states: on C
 (Linux) the growth of the resident memory of a forked process with one thread, which is coarser.
 
 JSON: `environment` (device, name, threads, torch), `settings`, and `results`, a list with, for each `task` ('train' or
-'inference'), `classes_present` and `implementation` ('released' or an estimator): `classes` that the labels hold,
-`seconds` (median, min, max, all), `speedup` (median, min, max; over the released computation; null without it), `parts`
-(median seconds by name), `memory_bytes` (null where it cannot be measured),
+'inference'), `classes_present` and `implementation` ('released', an estimator or a variant): `classes` that the labels
+hold, `seconds` (median, min, max, all), `speedup` (median, min, max; over the released computation; null without it),
+`parts` (median seconds by name), `memory_bytes` (null where it cannot be measured),
 `forward_images` and `backward_images` (per sample), `autograd_calls`, `flops` and `flops_fusion` (the fusion network
 alone).
 """
@@ -38,7 +39,17 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # Also where this file is imported from elsewhere.
-from _contenders import RELEASED, Batch, Contender, build_model, make_batch, our_contenders, released_contender, teach
+from _contenders import (
+    RELEASED,
+    VARIANTS,
+    Batch,
+    Contender,
+    build_model,
+    make_batch,
+    our_contenders,
+    released_contender,
+    teach,
+)
 from _measure import Stopwatch, counting, peak_memory
 
 from mmfusion.attribution import ESTIMATORS
@@ -175,7 +186,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--num-classes', type=int, default=15, help='classes of the segmentor (default: 15)')
     parser.add_argument('--released-steps', type=int, default=5,
                         help='path points of the released computation (default: 5); ours are in the config')
-    parser.add_argument('--estimator', nargs='+', choices=ESTIMATORS, default=list(ESTIMATORS), help='of ours')
+    parser.add_argument('--estimator', nargs='*', choices=ESTIMATORS, default=['banzhaf', 'endpoint', 'multiplexed'],
+                        help='ours with these estimators (default: banzhaf endpoint multiplexed)')
+    parser.add_argument('--variant', nargs='*', choices=VARIANTS, default=['gradient-free', 'bfloat16'],
+                        help="ours with the config's estimator and: attention off (gradient-free); attribution and "
+                        'attention in bfloat16; stages recomputed in the backward pass (checkpointed); stages compiled '
+                        '(default: gradient-free bfloat16)')
     parser.add_argument('--repeats', type=int, default=5, help='timed steps of each (default: 5)')
     parser.add_argument('--threads', type=int, help="threads of PyTorch (default: PyTorch's own choice)")
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
@@ -189,6 +205,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
             parser.error(f'--{name.replace("_", "-")} must be at least 1, got {getattr(args, name)}')
     if args.batch_size < 2:
         parser.error('--batch-size must be at least 2: batch norms after a global pooling cannot train on one value')
+    if not args.estimator and not args.variant:
+        parser.error('nothing to measure: give --estimator or --variant')
     wrong = [n for n in args.classes_present if not 1 <= n <= args.num_classes]
     if wrong:
         parser.error(f'--classes-present {wrong[0]} is not within 1 and --num-classes {args.num_classes}')
@@ -225,7 +243,7 @@ def measure(args: argparse.Namespace, console: Console) -> dict:
     # On a CPU memory is measured in forked processes, which do not survive the thread pool of the parent.
     torch.set_num_threads(1 if device.type == 'cpu' else threads)
     model = build_model(load_config(args), args.num_classes, device)
-    contenders = our_contenders(model, args.estimator)
+    contenders = our_contenders(model, [*args.estimator, *args.variant])
     if not args.skip_reference:
         contenders.insert(0, released_contender(model, copy.deepcopy(model.segmentor), args.released_steps))
 

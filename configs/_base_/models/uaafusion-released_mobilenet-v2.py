@@ -12,9 +12,12 @@ model = dict(
         rule='right',
         baseline='black',
         estimator='exact',
+        smoothing=0.,
         region='batch',
         attention='none',
-        max_batch='auto',
+        attention_interval=1,
+        label_source='mean',
+        max_batch='batch',
         head=dict(data_step=False, residual=False, squash_first_cell=False)),
     # One luminance channel in [0, 1].
     normalize=dict(mean=[0.], std=[255.]),

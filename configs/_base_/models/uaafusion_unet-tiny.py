@@ -3,7 +3,7 @@ norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='FusionSegmentor',
     data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=16),
-    fusion=dict(type='UAAFusion', num_stages=3, channels=8, steps=2),
+    fusion=dict(type='UAAFusion', num_stages=3, channels=8),
     normalize=dict(mean=[127.5, 127.5, 127.5], std=[64., 64., 64.]),
     segmentor=dict(
         type='EncoderDecoder',

@@ -48,7 +48,7 @@ class BaseFusion(BaseModule, metaclass=ABCMeta):
             vi (Tensor): Visible luminance (B, 1, H, W) in [0, 1].
             scorer (Callable, optional): The segmentor as a function of one luminance image, (B, 1, H, W) to scores
                 (B, C, H, W).
-            labels (Tensor, optional): Class ids (B, H, W). Predicted from the mean of the two images when absent.
+            labels (Tensor, optional): Class ids (B, H, W). Predicted when absent.
             strength (float): How far the attribution moves the weights away from one half, in [0, 1].
             ignore (Tensor, optional): Pixels (B, H, W) that are padding, as booleans; used where labels are predicted.
 

@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 
 RELEASED_FUSION = dict(
-    steps=5, rule='right', baseline='black', estimator='exact', region='batch', attention='none', max_batch='auto')
+    steps=5,
+    rule='right',
+    baseline='black',
+    estimator='exact',
+    smoothing=0.,
+    region='batch',
+    attention='none',
+    attention_interval=1,
+    label_source='mean',
+    max_batch='batch')
 """Options of :class:`UAAFusion` that compute what the released network computes."""
 RELEASED_HEAD = dict(data_step=False, residual=False, squash_first_cell=False)
 """Options of :class:`MemoryUnfoldingHead` that compute what the released network computes."""

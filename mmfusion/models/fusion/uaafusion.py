@@ -2,7 +2,15 @@
 import torch
 from torch import Tensor
 
-from mmfusion.attribution import BASELINES, ESTIMATORS, Scorer, TrajectoryAttribution, isolated, region_attribution
+from mmfusion.attribution import (
+    BASELINES,
+    ESTIMATORS,
+    Scorer,
+    TrajectoryAttribution,
+    infrared_share,
+    isolated,
+    region_attribution,
+)
 from mmfusion.attribution.quadrature import quadrature
 from mmfusion.attribution.region import REGIONS
 from mmfusion.attribution.trajectory import NORMALIZATIONS
@@ -10,6 +18,10 @@ from mmfusion.registry import MODELS
 
 from .base import BaseFusion, FusionResult, constant_weights
 from .released import RELEASED_FUSION, RELEASED_HEAD, convert_fusion_state_dict
+
+LABEL_SOURCES = ('sources', 'mean')
+# How many images per pair go through the segmentor at once.
+_CHUNKS = {'auto': 4, 'batch': 1}
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -24,28 +36,42 @@ class UAAFusion(BaseFusion):
     The attribution :math:`A_c` of each class in each source
     (:func:`~mmfusion.attribution.region_attribution`) is spread over the label map and normalised to weights
 
-    .. math:: w_I = \frac{W_I + \epsilon}{W_I + W_V + 2 \epsilon}, \qquad w_V = 1 - w_I,
+    .. math:: w_I = \frac{W_I + \epsilon}{W_I + W_V + 2 \epsilon}, \qquad w_V = 1 - w_I
 
-    which set the target of the unfolding's data steps; the attribution of the unfolding's own iterates gates the
-    stages. Source: Bai et al., "Deep Unfolding Multi-modal Image Fusion Network via Attribution Analysis", IEEE TCSVT
-    2025, arXiv 2502.01467. The defaults correct what cancels itself in the released network; see
-    :meth:`from_released` for that.
+    (smoothed; see :func:`~mmfusion.attribution.infrared_share`), which set the target of the unfolding's data steps;
+    the attribution of the unfolding's own iterates gates the stages. Source: Bai et al., "Deep Unfolding Multi-modal
+    Image Fusion Network via Attribution Analysis", IEEE TCSVT 2025, arXiv 2502.01467. The defaults correct what cancels
+    itself in the released network; see :meth:`from_released` for that.
 
     Args:
         num_stages (int): Stages of the unfolding.
         channels (int): Feature channels of the unfolding, even.
-        steps (int): Nodes of the path integral per source.
-        rule (str): Quadrature rule: 'left', 'right', 'midpoint', 'trapezoid' or 'gauss_legendre'.
+        steps (int): Nodes of the path integral per source, for 'exact' and 'multiplexed'.
+        rule (str): Quadrature rule: 'left', 'right', 'midpoint', 'trapezoid' or 'gauss_legendre'. Along the path the
+            gradient is a narrow bump somewhere, which equally spaced nodes meet more surely than those of Gauss; see
+            docs/attribution.md.
         baseline (str): Start of the path: 'blur', 'mean' or 'black'. A black one prefers whatever is bright.
-        estimator (str): 'exact', 'multiplexed' or 'endpoint'.
+        estimator (str): 'banzhaf', 'exact', 'multiplexed' or 'endpoint'; see
+            :func:`~mmfusion.attribution.region_attribution`. While training, the signs of the random ones follow
+            PyTorch's global stream; in evaluation mode they are always the same, so that a prediction repeats itself.
+        pairs (int): Pairs of images per source of 'banzhaf' while training. One draw is noisy, but training sees many.
+        test_pairs (int): The same in evaluation mode, where there is one draw only.
+        smoothing (float): Evidence, in units of the score, that each source is credited with in advance; 0 as in the
+            paper.
         region (str): 'sample', or 'batch' for regions that run over the whole batch (released).
         attribution (bool): Weigh the sources by attribution; one half each otherwise.
         attention (str, optional): How the attribution of the iterates is normalised before it gates the stages: 'rms',
             or 'none' (released: a gate that is one half everywhere). None switches it off, and spares a pass of the
             segmentor per stage.
+        attention_interval (int): The attribution of the iterates is renewed at every so many stages and stands for
+            those up to the next; each renewal is a pass of the segmentor forward and backward.
+        label_source (str): Where labels come from if none are given: 'sources' are the most likely classes by the mean
+            of the scores of the two images, 'mean' those of the mean image (released). What only one sensor sees pales
+            in the mean image.
         max_batch (int | str, optional): Largest number of images in one pass of the segmentor while it is attributed.
-            ``'auto'`` is the batch size itself, node after node.
-        eps (float): :math:`\epsilon` above, which keeps sources without evidence at one half each.
+            ``'auto'`` is four times the number of pairs, ``'batch'`` the number of pairs itself (released), None all at
+            once.
+        eps (float): :math:`\epsilon` above, which keeps sources without any evidence at one half each.
         ignore_index (int): Label of pixels of no class; they get weights of one half.
         num_classes (int, optional): Number of classes C. Found out from the scorer when absent.
         head (dict, optional): Config of the unfolding head; ``num_stages`` and ``channels`` above go into it.
@@ -67,13 +93,18 @@ class UAAFusion(BaseFusion):
                  num_stages: int = 5,
                  channels: int = 32,
                  steps: int = 5,
-                 rule: str = 'gauss_legendre',
+                 rule: str = 'midpoint',
                  baseline: str = 'blur',
-                 estimator: str = 'exact',
+                 estimator: str = 'banzhaf',
+                 pairs: int = 1,
+                 test_pairs: int = 2,
+                 smoothing: float = 0.05,
                  region: str = 'sample',
                  attribution: bool = True,
                  attention: str | None = 'rms',
-                 max_batch: int | str | None = None,
+                 attention_interval: int = 2,
+                 label_source: str = 'sources',
+                 max_batch: int | str | None = 'auto',
                  eps: float = 1e-8,
                  ignore_index: int = 255,
                  num_classes: int | None = None,
@@ -86,10 +117,16 @@ class UAAFusion(BaseFusion):
         _check_choice('region', region, REGIONS)
         if attention is not None:
             _check_choice('attention', attention, NORMALIZATIONS)
+        _check_choice('label_source', label_source, LABEL_SOURCES)
         if isinstance(max_batch, str):
-            _check_choice('max_batch', max_batch, ('auto', ))
+            _check_choice('max_batch', max_batch, ('auto', 'batch'))
         elif max_batch is not None and max_batch < 1:
-            raise ValueError(f"max_batch must be positive, 'auto' or None, got {max_batch}")
+            raise ValueError(f"max_batch must be positive, 'auto', 'batch' or None, got {max_batch}")
+        for name, value in (('pairs', pairs), ('test_pairs', test_pairs), ('attention_interval', attention_interval)):
+            if value < 1:
+                raise ValueError(f'{name} must be at least 1, got {value}')
+        if not smoothing >= 0:
+            raise ValueError(f'smoothing must not be negative, got {smoothing}')
         if num_classes is not None and num_classes < 1:
             raise ValueError(f'num_classes must be at least 1, or None to ask the scorer, got {num_classes}')
         if not eps > 0:
@@ -98,9 +135,14 @@ class UAAFusion(BaseFusion):
         self.rule = rule
         self.baseline = baseline
         self.estimator = estimator
+        self.pairs = pairs
+        self.test_pairs = test_pairs
+        self.smoothing = smoothing
         self.region = region
         self.attribution = attribution
         self.attention = attention
+        self.attention_interval = attention_interval
+        self.label_source = label_source
         self.max_batch = max_batch
         self.eps = eps
         self.ignore_index = ignore_index
@@ -164,14 +206,20 @@ class UAAFusion(BaseFusion):
             weight_ir = 0.5 + strength * (weight_ir - 0.5)
             weight_vi = 1 - weight_ir
         if self.attention is not None:
-            attend = TrajectoryAttribution(scorer, labels, self.ignore_index, self.attention).update
+            attend = TrajectoryAttribution(
+                scorer, labels, self.ignore_index, self.attention, interval=self.attention_interval).update
         fused, attention = self.head(ir, vi, weight_ir, weight_vi, attend)
         return FusionResult(fused, weight_ir, weight_vi, region_ir, region_vi, attention, labels)
 
     def _predict_labels(self, scorer: Scorer, ir: Tensor, vi: Tensor, ignore: Tensor | None) -> Tensor:
-        """Most likely classes (B, H, W) of the image that the unfolding starts from."""
+        """Most likely classes (B, H, W)."""
+        ir, vi = ir.detach(), vi.detach()
         with isolated(scorer, ir.device), torch.no_grad():
-            labels = scorer((ir.detach() + vi.detach()) / 2).argmax(1)
+            if self.label_source == 'mean':
+                scores = scorer((ir + vi) / 2)
+            else:
+                scores = sum(scorer(torch.cat([ir, vi])).chunk(2))
+        labels = scores.argmax(1)
         return labels if ignore is None else labels.masked_fill(ignore, self.ignore_index)
 
     def _count_classes(self, scorer: Scorer, image: Tensor) -> int:
@@ -188,8 +236,9 @@ class UAAFusion(BaseFusion):
             rule=self.rule,
             baseline=self.baseline,
             estimator=self.estimator,
+            pairs=self.pairs if self.training else self.test_pairs,
             region=self.region,
-            max_batch=len(ir) if self.max_batch == 'auto' else self.max_batch,
+            max_batch=_CHUNKS[self.max_batch] * len(ir) if self.max_batch in _CHUNKS else self.max_batch,
             ignore_index=self.ignore_index,
             generator=self._generator())
         if self.region == 'batch':  # A region must not run over the two sources as well.
@@ -198,14 +247,22 @@ class UAAFusion(BaseFusion):
         return both.chunk(2)
 
     def _generator(self) -> torch.Generator | None:
-        """Signs of the multiplexed estimator follow the global stream, so a seeded run repeats itself."""
-        if self.estimator != 'multiplexed':
+        """Signs follow the global stream while training, so a seeded run repeats itself, and are fixed otherwise."""
+        if self.estimator not in ('multiplexed', 'banzhaf'):
             return None
-        return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        return torch.Generator().manual_seed(int(torch.randint(2**62, ())) if self.training else 0)
 
     def _spread(self, region_ir: Tensor, region_vi: Tensor, labels: Tensor) -> Tensor:
         """Weight of the infrared image (B, 1, H, W) from attributions (B, C) and labels (B, H, W)."""
-        share = (region_ir + self.eps) / (region_ir + region_vi + 2 * self.eps)
+        share = infrared_share(
+            region_ir,
+            region_vi,
+            labels,
+            estimator=self.estimator,
+            smoothing=self.smoothing,
+            eps=self.eps,
+            region=self.region,
+            ignore_index=self.ignore_index)
         # One more class for pixels of none.
         share = torch.cat([share, torch.full_like(share[:, :1], 0.5)], dim=1)
         index = labels.long().masked_fill(labels == self.ignore_index, share.shape[1] - 1)

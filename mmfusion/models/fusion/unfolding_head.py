@@ -1,12 +1,16 @@
 """The memory-augmented unfolding head: a cascade of stages that each take a data step and a proximal step."""
+import functools
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mmfusion.registry import MODELS
 
+from ..compilation import compiled_or_eager
 from ..precision import at_least_float32
 from .memory import ConvLSTMCell, ConvUnit, State
 
@@ -34,10 +38,19 @@ class _Stage(nn.Module):
                 self.reconstruct[-1].weight *= 0.1
                 self.reconstruct[-1].bias.zero_()
 
-    def forward(self, half: Tensor, gate: Tensor, long: Tensor, short: Tensor,
-                state: State | None) -> tuple[Tensor, Tensor, Tensor, State | None]:
+    def _merge(self, features: Tensor, long: Tensor, short: Tensor | None) -> Tensor:
+        if short is not None:
+            return self.merge(torch.cat([features, long, short], dim=1))
+        # One memory in both places: the two filters are added instead of being applied to the same input twice.
+        first, activation, second = self.merge
+        own, of_long, of_short = first.weight.split(features.shape[1], dim=1)
+        x = F.pad(torch.cat([features, long], dim=1), (1, 1, 1, 1), mode='reflect')
+        return second(activation(F.conv2d(x, torch.cat([own, of_long + of_short], dim=1), first.bias)))
+
+    def forward(self, half: Tensor, gate: Tensor, long: Tensor, short: Tensor | None,
+                state: State | None) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
         features = self.embed(half)
-        merged = self.merge(torch.cat([features, long, short], dim=1))
+        merged = self._merge(features, long, short)
         new_short = merged + self.refine(merged) * gate
         change = at_least_float32(self.reconstruct(new_short))
         fused = (at_least_float32(half).logit(_LOGIT_EPS) + change if self.residual else change).sigmoid()
@@ -45,6 +58,12 @@ class _Stage(nn.Module):
             return fused, long, short, state
         state = self.cell(self.memory_in(torch.cat([features, merged, new_short], dim=1)), state)
         return fused, self.memory_out(state[0]), new_short, state
+
+
+@functools.cache
+def _compiled_forward(options: tuple[tuple[str, object], ...]) -> Callable:
+    """Stages of one kind, of all heads, share what is compiled."""
+    return compiled_or_eager(_Stage.forward, **dict(options))
 
 
 @MODELS.register_module()
@@ -73,6 +92,13 @@ class MemoryUnfoldingHead(BaseModule):
             where it paints the image anew.
         squash_first_cell (bool): tanh of the first stage's cell state, as in every ConvLSTM. Off in the released
             network.
+        channels_last (bool): Keep features with the channels innermost in memory, which convolutions like. Changes
+            nothing but speed.
+        with_cp (bool): Keep no features of a stage for the backward pass but compute them again: less memory, about a
+            third more work for the unfolding.
+        compile (bool | dict): Compile the stages with :func:`torch.compile`, given its options such as
+            ``dict(mode='max-autotune')``. Where that fails, a warning tells why and they run as they are. Compiling
+            takes up to minutes, at the first iteration and for every new size of image.
         init_cfg (dict, optional): mmengine's initialisation config.
 
     Raises:
@@ -87,6 +113,9 @@ class MemoryUnfoldingHead(BaseModule):
                  memory: bool = True,
                  residual: bool = True,
                  squash_first_cell: bool = True,
+                 channels_last: bool = True,
+                 with_cp: bool = False,
+                 compile: bool | dict = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if num_stages < 1:
@@ -95,6 +124,11 @@ class MemoryUnfoldingHead(BaseModule):
             raise ValueError(f'channels are halved between the two sources and must be even, got channels={channels}')
         self.num_stages = num_stages
         self.channels = channels
+        self.channels_last = channels_last
+        self.with_cp = with_cp
+        self.compile_options = None
+        if compile is not False:  # Hashable, to find what has been compiled already.
+            self.compile_options = tuple(sorted(({} if compile is True else compile).items()))
         self.alpha = nn.Parameter(torch.full((num_stages, ), float(alpha))) if data_step else None
         self.embed_ir = ConvUnit(1, channels // 2, channels // 2)
         self.embed_vi = ConvUnit(1, channels // 2, channels // 2)
@@ -104,6 +138,8 @@ class MemoryUnfoldingHead(BaseModule):
             if memory and k + 1 < num_stages:
                 cell = ConvLSTMCell(channels, channels, recurrent=k > 0, squash_cell=k > 0 or squash_first_cell)
             self.stages.append(_Stage(channels, residual, cell))
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
 
     def forward(self,
                 ir: Tensor,
@@ -126,10 +162,21 @@ class MemoryUnfoldingHead(BaseModule):
         """
         target = weight_ir * ir + weight_vi * vi
         fused = (ir + vi) / 2
-        long = short = torch.cat([self.embed_ir(ir), self.embed_vi(vi)], dim=1)
+        long, short = torch.cat([self.embed_ir(ir), self.embed_vi(vi)], dim=1), None
+        if self.channels_last:
+            long = long.contiguous(memory_format=torch.channels_last)
         state, attentions = None, []
         for k, stage in enumerate(self.stages):
             attentions.append(torch.zeros_like(ir) if attention is None else attention(fused))
             half = fused if self.alpha is None else fused - self.alpha[k] * (fused - target)
-            fused, long, short, state = stage(half, attentions[-1].sigmoid(), long, short, state)
+            fused, long, short, state = self._run(stage, half, attentions[-1].sigmoid(), long, short, state)
         return fused, attentions
+
+    def _run(self, stage: _Stage, *inputs) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
+        run = stage
+        if self.compile_options is not None:
+            run = functools.partial(_compiled_forward(self.compile_options), stage)
+        if self.with_cp and torch.is_grad_enabled():
+            # A stage draws no random numbers.
+            return checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return run(*inputs)

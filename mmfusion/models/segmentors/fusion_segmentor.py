@@ -19,6 +19,7 @@ _IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
 _LOSS_GRADIENT = dict(type='mmfusion.JointGradientLoss')
 COLORS = ('rgb', 'gray')
+TRAIN_LABELS = ('given', 'predicted')
 
 
 @MODELS.register_module()
@@ -46,7 +47,11 @@ class FusionSegmentor(BaseSegmentor):
             so it has to know them.
         batch_sources (bool): Segment the three as one batch: one pass, and batch norms see one mixed distribution, as
             their running statistics do. Otherwise one pass each, and the losses are logged apart.
-        scorer (dict, optional): Options ``score`` and ``mode`` of :class:`~mmfusion.models.scorer.SegmentorScorer`.
+        train_labels (str): Whose regions are attributed while training: 'given' are the true ones (the paper),
+            'predicted' those that the segmentor sees, as when it predicts. True labels put a trace of themselves into
+            the fused image, on which the segmentor must not come to rely.
+        scorer (dict, optional): Options ``score``, ``mode`` and ``dtype`` of
+            :class:`~mmfusion.models.scorer.SegmentorScorer`.
         stretch (bool): Stretch each predicted fused image to its own minimum and maximum, as released.
         train_cfg (dict, optional): Handed to the segmentor.
         test_cfg (dict, optional): Handed to the segmentor: whole or slide inference.
@@ -72,6 +77,7 @@ class FusionSegmentor(BaseSegmentor):
                  color: str = 'rgb',
                  segment_sources: bool = True,
                  batch_sources: bool = True,
+                 train_labels: str = 'given',
                  scorer: dict | None = None,
                  stretch: bool = False,
                  train_cfg: dict | None = None,
@@ -79,6 +85,8 @@ class FusionSegmentor(BaseSegmentor):
                  init_cfg: dict | None = None) -> None:
         if color not in COLORS:
             raise ValueError(f'unknown color {color!r}; choose one of {", ".join(COLORS)}')
+        if train_labels not in TRAIN_LABELS:
+            raise ValueError(f'unknown train_labels {train_labels!r}; choose one of {", ".join(TRAIN_LABELS)}')
         if not loss_seg_weight >= 0:
             raise ValueError(f'loss_seg_weight must not be negative, got {loss_seg_weight}')
         if data_preprocessor is None:
@@ -107,6 +115,7 @@ class FusionSegmentor(BaseSegmentor):
         self.color = color
         self.segment_sources = segment_sources
         self.batch_sources = batch_sources
+        self.train_labels = train_labels
         self.stretch = stretch
         self.scorer_options = dict(scorer or {})
         self.attribution_strength = 1.0
@@ -180,14 +189,16 @@ class FusionSegmentor(BaseSegmentor):
     def fuse(self,
              inputs: Tensor,
              labels: Tensor | None = None,
-             ignore: Tensor | None = None) -> tuple[Tensor, FusionResult]:
+             ignore: Tensor | None = None,
+             training: bool | None = None) -> tuple[Tensor, FusionResult]:
         """Fuse a batch of pairs.
 
         Args:
             inputs (Tensor): Pairs (B, 4, H, W) in [0, 1]: red, green, blue, infrared.
-            labels (Tensor, optional): Class ids (B, H, W). With labels it is a training pass: the attribution source
-                and strength of the moment are used.
+            labels (Tensor, optional): Class ids (B, H, W). Predicted when absent.
             ignore (Tensor, optional): Padding (B, H, W), as booleans.
+            training (bool, optional): Whether to use the attribution source and strength of the moment. By default with
+                labels only.
 
         Returns:
             tuple[Tensor, FusionResult]: The fused image, (B, 3, H, W) or (B, 1, H, W) by ``color``, in [0, 1]; and all
@@ -200,7 +211,7 @@ class FusionSegmentor(BaseSegmentor):
             raise ValueError('a batch of pairs has 4 channels (B, 4, H, W): red, green, blue, infrared; got shape '
                              f'{tuple(inputs.shape)}')
         luminance, chroma = split_luminance(inputs[:, :3])
-        training = labels is not None
+        training = labels is not None if training is None else training
         result = self.fusion(
             inputs[:, 3:],
             luminance,
@@ -223,7 +234,11 @@ class FusionSegmentor(BaseSegmentor):
             dict[str, Tensor]: The segmentor's losses under their usual names; the fusion's as ``fusion.loss_*``.
         """
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-        image, result = self.fuse(inputs, labels)
+        if self.train_labels == 'given':
+            image, result = self.fuse(inputs, labels)
+        else:
+            ignore = labels == getattr(self.fusion, 'ignore_index', 255)
+            image, result = self.fuse(inputs, ignore=ignore, training=True)
         self.last_regions = None
         if result.region_ir is not None:
             self.last_regions = (result.region_ir, result.region_vi)

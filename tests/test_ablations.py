@@ -43,8 +43,9 @@ def build(name, data):
             if 'reconstruct.2.weight' in key:
                 p *= 20
         model.decode_head.conv_seg.weight.normal_()
-        # The evidence of an untrained segmentor is faint.
-        model.fusion.smoothing /= 50
+        # The evidence of an untrained segmentor is faint, and not in every draw is there any.
+        model.fusion.smoothing /= 1000
+        model.fusion.test_pairs = 1
     return model
 
 
@@ -218,8 +219,8 @@ def test_black_baseline(data):
         by_black, by_blur = (model.fusion(flat, dark, scorer, labels) for model in (black, full))
     # A linear score from X0 = 0: its difference is X.
     torch.testing.assert_close(by_black.region_ir[0, 0].item(), 0.6, rtol=1e-4, atol=0)
-    share = (0.6 + 0.001) / (0.6 + 0.3 + 2 * 0.001)
-    torch.testing.assert_close(by_black.weight_ir, torch.full_like(flat, share), rtol=1e-3, atol=0)
+    # The brighter source gets 2 of 3 parts.
+    torch.testing.assert_close(by_black.weight_ir, torch.full_like(flat, 2 / 3), rtol=1e-3, atol=0)
     assert by_blur.region_ir[0, 0] < 1e-3 * by_black.region_ir[0, 0]
 
 

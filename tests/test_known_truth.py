@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SIZE = (64, 80)
 CLASSES = SyntheticThermalScenes.METAINFO['classes']
-OURS = dict(baseline='blur', smoothing=0.05)
+OURS = dict(baseline='blur', smoothing=0.075)
 ESTIMATORS = {
     'exact': dict(estimator='exact', rule='midpoint', steps=5),
     'banzhaf': dict(estimator='banzhaf', pairs=4),

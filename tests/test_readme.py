@@ -1,6 +1,8 @@
-"""What the README shows runs, and what it names is there."""
+"""What the README shows runs, and what it and the other pages name is there."""
 import re
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
@@ -29,6 +31,14 @@ def test_named_files_exist():
     assert len(named) >= 8
     missing = [name for name in named if not (ROOT / name).is_file()]
     assert not missing
+
+
+@pytest.mark.parametrize('page', sorted((ROOT / 'docs').glob('*.md')), ids=lambda page: page.stem)
+def test_pages_name_files_that_exist(page):
+    folders = '(?:configs|tools|docs|tests|mmfusion)'
+    named = set(re.findall(rf'(?<![\w/]){folders}/[\w./-]+\.(?:py|md)', page.read_text('utf-8')))
+    assert named
+    assert not [name for name in named if not (ROOT / name).is_file()]
 
 
 def test_ci_runs_the_test_command():

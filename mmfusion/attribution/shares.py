@@ -11,7 +11,7 @@ def infrared_share(region_ir: Tensor,
                    labels: Tensor,
                    *,
                    estimator: str = 'exact',
-                   smoothing: float = 0.05,
+                   smoothing: float = 0.075,
                    eps: float = 1e-8,
                    region: str = 'sample',
                    ignore_index: int = 255) -> Tensor:

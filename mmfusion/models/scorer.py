@@ -1,5 +1,6 @@
 """An mmseg segmentor seen as a function of one luminance image."""
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,28 @@ def plain_metas(images: Tensor) -> list[dict]:
     """
     size = tuple(images.shape[-2:])
     return [dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0]) for _ in images]
+
+
+@contextmanager
+def without_checkpointing(module: nn.Module) -> Iterator[None]:
+    """Switch off mmseg's activation checkpointing.
+
+    It is PyTorch's reentrant kind, of which no gradient can be taken with respect to the input alone.
+
+    Args:
+        module (nn.Module): Its submodules with a true ``with_cp`` have a false one inside the context.
+
+    Yields:
+        None
+    """
+    switched = [child for child in module.modules() if getattr(child, 'with_cp', False) is True]
+    for child in switched:
+        child.with_cp = False
+    try:
+        yield
+    finally:
+        for child in switched:
+            child.with_cp = True
 
 
 class SegmentorScorer:
@@ -68,11 +91,14 @@ class SegmentorScorer:
     def __call__(self, luminance: Tensor) -> Tensor:
         """Score one batch of luminance images."""
         images = self.prepare(luminance)
-        if self.dtype is None:
+        with ExitStack() as stack:
+            stack.enter_context(without_checkpointing(self.segmentor))
+            if self.dtype is not None:  # Without the cache: see `isolated`.
+                dtype = getattr(torch, self.dtype)
+                stack.enter_context(torch.autocast(images.device.type, dtype, cache_enabled=False))
             logits = self.segmentor.encode_decode(images, plain_metas(images))
-        else:  # Without the cache: see `isolated`.
-            with torch.autocast(images.device.type, getattr(torch, self.dtype), cache_enabled=False):
-                logits = at_least_float32(self.segmentor.encode_decode(images, plain_metas(images)))
+        if self.dtype is not None:
+            logits = at_least_float32(logits)
         if logits.shape[1] == 1:
             foreground = logits.sigmoid()
             return torch.cat([1 - foreground, foreground], dim=1)

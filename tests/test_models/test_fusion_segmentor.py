@@ -179,6 +179,32 @@ def test_attribution_strength_is_for_training_only(build, make_batch):
     assert model.last_regions is None
 
 
+def test_train_labels(build, make_batch):
+    """Regions of the true labels, or of those that the segmentor sees; never those of ignored pixels."""
+    inputs, samples = make_batch()
+    for sample in samples:
+        sample.gt_sem_seg.data[..., :6] = 255
+    seen = {}
+    for which in ('given', 'predicted'):
+        model = build(train_labels=which).train()
+        nn.init.normal_(model.segmentor.decode_head.conv_seg.weight)
+        model.fusion.register_forward_hook(lambda module, args, result, which=which: seen.update({which: result}))
+        model.attribution_strength = 0.5
+        model.loss(inputs, samples)
+    truth = labels_of(samples)
+    assert torch.equal(seen['given'].labels, truth)
+    model.eval()
+    with torch.no_grad():
+        expected = model.fuse(inputs)[1].labels
+    known = truth != 255
+    assert torch.equal(seen['predicted'].labels[known], expected[known])
+    assert seen['predicted'].labels[~known].eq(255).all()
+    assert not torch.equal(seen['predicted'].labels, truth)
+    assert (seen['predicted'].weight_ir - 0.5).abs().max() <= 0.25  # Strength of the moment, as with given ones.
+    with pytest.raises(ValueError, match="unknown train_labels 'mine'"):
+        build(train_labels='mine')
+
+
 def test_not_finite_loss_stops_the_step(build, make_batch):
     model, (inputs, samples) = build(), make_batch()
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))

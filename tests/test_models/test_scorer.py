@@ -152,3 +152,30 @@ def test_bfloat16(luminance):
 def test_unknown_dtype():
     with pytest.raises(ValueError, match="unknown dtype 'float16'"):
         SegmentorScorer(Segmentor(), prepare, dtype='float16')
+
+
+@pytest.mark.parametrize('estimator', ['exact', 'multiplexed', 'endpoint', 'banzhaf'])
+def test_backbone_with_activation_checkpointing(unet_config, estimator, luminance):
+    """Features that are computed again leave no trace either, and are those of the evaluation mode."""
+    labels = torch.randint(3, (2, 8, 10), generator=torch.Generator().manual_seed(2))
+    results = []
+    for with_cp in (False, True):
+        config = unet_config()
+        config['backbone']['with_cp'] = with_cp
+        torch.manual_seed(0)
+        with DefaultScope.overwrite_default_scope('mmfusion'):
+            segmentor = MODELS.build(config).train()
+        torch.nn.init.normal_(segmentor.decode_head.conv_seg.weight)
+        before = {name: value.clone() for name, value in segmentor.state_dict().items()}
+        state = torch.get_rng_state()
+        with torch.no_grad():
+            results.append(
+                region_attribution(
+                    SegmentorScorer(segmentor, prepare), luminance, labels, 3, estimator=estimator, baseline='black',
+                    generator=torch.Generator().manual_seed(0)))
+        assert all(torch.equal(value, before[name]) for name, value in segmentor.state_dict().items())
+        assert all(module.training for module in segmentor.modules())
+        assert all(p.grad is None and p.requires_grad for p in segmentor.parameters())
+        assert torch.equal(torch.get_rng_state(), state)
+    torch.testing.assert_close(*results)
+    assert results[0].gt(0).any()

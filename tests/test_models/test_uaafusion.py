@@ -370,7 +370,7 @@ def test_defaults_are_ours():
     fusion = UAAFusion()
     assert (fusion.baseline, fusion.region, fusion.attention) == ('blur', 'sample', 'rms')
     assert (fusion.rule, fusion.steps) == ('midpoint', 5)
-    assert (fusion.estimator, fusion.pairs, fusion.test_pairs, fusion.smoothing) == ('banzhaf', 1, 2, 0.05)
+    assert (fusion.estimator, fusion.pairs, fusion.test_pairs, fusion.smoothing) == ('banzhaf', 1, 2, 0.075)
     assert (fusion.attention_interval, fusion.label_source) == (2, 'sources')
     assert fusion.head.num_stages == 5
     assert fusion.head.channels == 32

@@ -234,7 +234,7 @@ def test_command_line(run, config):
     shares, follow, targets, compared = tables.values()
 
     assert [row['class'] for row in shares] == list(CLASSES)
-    assert 'Told as the fusion computes it: softmax, blur, banzhaf, 2 pairs, smoothing 0.05. ' in markdown
+    assert 'Told as the fusion computes it: softmax, blur, banzhaf, 2 pairs, smoothing 0.075. ' in markdown
     assert 'predicted from the mean image' in markdown
     assert 'Random signs are those of a prediction' in markdown
     for row, stat in zip(shares, report['shares']['given']['night']):

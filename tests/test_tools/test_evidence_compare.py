@@ -140,7 +140,7 @@ def test_settings_to_compare(numbers, comparing):
     rest = settings[1:]
     assert len(set(rest)) == len(rest)
     for field, values in dict(
-            score={'softmax', 'logit', 'log'}, baseline={'black', 'mean', 'blur'}, smoothing={0, 0.05},
+            score={'softmax', 'logit', 'log'}, baseline={'black', 'mean', 'blur'}, smoothing={0, 0.075},
             estimator={'exact', 'multiplexed', 'endpoint', 'banzhaf'}, pairs={1, 2, 4}).items():
         assert {getattr(one, field) for one in rest} == values, field
     binary = comparing.settings_to_compare(own, logits=False)

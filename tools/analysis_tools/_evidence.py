@@ -70,7 +70,7 @@ class Setting:
     rule: str = 'midpoint'
     steps: int = 5
     pairs: int = 2
-    smoothing: float = 0.05
+    smoothing: float = 0.075
     region: str = 'sample'
     eps: float = 1e-8
     seed: int | None = None

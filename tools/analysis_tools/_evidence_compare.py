@@ -27,7 +27,7 @@ def settings_to_compare(own: Setting, logits: bool = True) -> list[Setting]:
     """
     score = own.score if own.score == 'sigmoid' else 'softmax'
     plain = Setting('', score, smoothing=0.)
-    smoothed = replace(plain, smoothing=0.05)
+    smoothed = replace(plain, smoothing=0.075)
     released = replace(plain, name='released definition', baseline='black', rule='right')
     rows = [
         own, released,

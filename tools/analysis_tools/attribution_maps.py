@@ -157,7 +157,7 @@ def analyse(fuse: FusionInferencer, packed: dict, labels: np.ndarray | None, ste
         fuse (FusionInferencer): The model.
         packed (dict): The pair as it leaves the pipeline.
         labels (np.ndarray, optional): Class ids (H, W) at the original size. Without them the regions are those that
-            the segmentor predicts for the mean of the two images.
+            the fusion predicts.
         steps (int, optional): Nodes of the attribution; those of the fusion by default.
 
     Returns:

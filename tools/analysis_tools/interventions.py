@@ -6,8 +6,8 @@
 Interventions: on the test data of the config, the weights of the two sources are swapped, set to one half or to one
 source, and the attention of the iterates is zeroed (a gate of one half everywhere), negated, moved by half the image,
 or taken from the neighbour in the batch (left out where the config tests single pairs: --batch-size). All else runs as
-it does in tools/test.py, whose mIoU is the row 'none'. Labels 'predicted' are those that the segmentor sees in the mean
-of the images, as in testing; 'given' are the true ones, which thus leak into the image: an upper bound, never a result;
+it does in tools/test.py, whose mIoU is the row 'none'. Labels 'predicted' are those that the model finds by itself, as
+in testing; 'given' are the true ones, which thus leak into the image: an upper bound, never a result;
 the difference of the two is the price of wrong labels. Each difference has a standard error, by bootstrap over the
 scenes: it tells what other scenes would do, not other trainings.
 

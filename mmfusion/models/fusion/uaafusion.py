@@ -98,7 +98,7 @@ class UAAFusion(BaseFusion):
                  estimator: str = 'banzhaf',
                  pairs: int = 1,
                  test_pairs: int = 2,
-                 smoothing: float = 0.05,
+                 smoothing: float = 0.075,
                  region: str = 'sample',
                  attribution: bool = True,
                  attention: str | None = 'rms',

@@ -6,10 +6,10 @@ from .baseline import BASELINES, make_baseline
 from .isolation import Scorer, isolated
 from .quadrature import RULES, quadrature
 from .region import ESTIMATORS, region_attribution
-from .shares import infrared_share
+from .shares import evidence_prior, infrared_share
 from .trajectory import TrajectoryAttribution
 
 __all__ = [
-    'BASELINES', 'ESTIMATORS', 'RULES', 'Scorer', 'TrajectoryAttribution', 'infrared_share', 'isolated',
-    'make_baseline', 'quadrature', 'region_attribution'
+    'BASELINES', 'ESTIMATORS', 'RULES', 'Scorer', 'TrajectoryAttribution', 'evidence_prior', 'infrared_share',
+    'isolated', 'make_baseline', 'quadrature', 'region_attribution'
 ]

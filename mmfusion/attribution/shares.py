@@ -6,6 +6,42 @@ from torch import Tensor
 _WHOLE = ('endpoint', 'banzhaf')
 
 
+def evidence_prior(labels: Tensor,
+                   num_classes: int,
+                   *,
+                   estimator: str,
+                   smoothing: float,
+                   region: str = 'sample',
+                   ignore_index: int = 255) -> Tensor:
+    """Smoothing in units of the attributions.
+
+    Args:
+        labels (Tensor): Class ids (B, H, W), integer.
+        num_classes (int): Number of classes C.
+        estimator (str): What the attributions come from; tells their scale.
+        smoothing (float): In units of the score, at least 0.
+        region (str): 'sample' or 'batch', as the attributions.
+        ignore_index (int): Label of pixels that belong to no region.
+
+    Returns:
+        Tensor: (B, C), float32: the smoothing itself for differences of scores, divided by the size of the region for
+        means over its pixels.
+
+    Raises:
+        ValueError: Negative smoothing.
+    """
+    if not smoothing >= 0:
+        raise ValueError(f'smoothing must not be negative, got {smoothing}')
+    sizes = torch.ones(len(labels), num_classes + 1, dtype=torch.float64, device=labels.device)
+    if estimator not in _WHOLE:
+        known = (labels != ignore_index) & (labels >= 0) & (labels < num_classes)
+        index = labels.long().masked_fill(~known, num_classes).flatten(1)
+        sizes = torch.zeros_like(sizes).scatter_add_(1, index, torch.ones_like(index, dtype=sizes.dtype))
+        if region == 'batch':
+            sizes = sizes.sum(0, keepdim=True).expand_as(sizes)
+    return (smoothing / sizes[:, :-1].clamp(min=1)).float()
+
+
 def infrared_share(region_ir: Tensor,
                    region_vi: Tensor,
                    labels: Tensor,
@@ -49,17 +85,11 @@ def infrared_share(region_ir: Tensor,
         >>> infrared_share(a, b, labels, smoothing=0), infrared_share(a, b, labels, smoothing=0.05)
         (tensor([[0.8000]]), tensor([[0.7500]]))
     """
-    if not smoothing >= 0:
-        raise ValueError(f'smoothing must not be negative, got {smoothing}')
-    prior = eps
-    if estimator in _WHOLE:
-        prior = prior + smoothing
-    elif smoothing:
-        classes = region_ir.shape[1]
-        index = labels.long().masked_fill((labels == ignore_index) | (labels < 0) | (labels >= classes), classes)
-        sizes = torch.zeros(len(labels), classes + 1, dtype=region_ir.dtype, device=labels.device)
-        sizes.scatter_add_(1, index.flatten(1), torch.ones_like(index, dtype=sizes.dtype).flatten(1))
-        if region == 'batch':
-            sizes = sizes.sum(0, keepdim=True)
-        prior = prior + smoothing / sizes[:, :-1].clamp(min=1)
+    prior = eps + evidence_prior(
+        labels,
+        region_ir.shape[1],
+        estimator=estimator,
+        smoothing=smoothing,
+        region=region,
+        ignore_index=ignore_index).to(region_ir)
     return (region_ir + prior) / (region_ir + region_vi + 2 * prior)

@@ -55,6 +55,9 @@ class AttributionReport:
     """Numbers of nodes of the path integral, ascending."""
     score_difference: np.ndarray
     """``s_c(X) - s_c(X0)`` (2, C): infrared, visible."""
+    prior: np.ndarray | float = 0.
+    """What each source is credited with in advance, in units of the attributions, as a number or per class (C,); see
+    :func:`mmfusion.attribution.infrared_share`."""
     integrals: dict[str, np.ndarray] = field(default_factory=dict)
     """Sum of the integrated gradients over all pixels (N, 2, C), by quadrature rule."""
 
@@ -67,10 +70,12 @@ class AttributionReport:
         """Infrared share of the evidence per class.
 
         Returns:
-            np.ndarray: ``A_I / (A_I + A_V)`` (C,); NaN where neither source holds any evidence.
+            np.ndarray: ``(A_I + p) / (A_I + A_V + 2 p)`` with the prior p (C,); NaN where neither source holds any
+            evidence.
         """
         total = self.region_ir + self.region_vi
-        return np.divide(self.region_ir, total, out=np.full(len(total), np.nan), where=total > 0)
+        share = np.full(len(total), np.nan)
+        return np.divide(self.region_ir + self.prior, total + 2 * self.prior, out=share, where=total > 0)
 
     def delta(self, rule: str) -> np.ndarray:
         """Convergence delta of the path integral.
@@ -168,7 +173,8 @@ def _draw_regions(part: SubFigure, report: AttributionReport) -> None:
         left.text(1.02, place, 'no evidence' if alpha < 1 else f'{value:.2f}', va='center', fontsize=9)
     left.axvline(0.5, color='black', linewidth=0.8, linestyle=':')
     left.set(xlim=(0, 1.2), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel='share of the evidence')
-    left.set_title('infrared share $A_I / (A_I + A_V)$' + ('' if options['used'] else ' (not used by this fusion)'),
+    what = 'infrared share, smoothed' if np.any(report.prior) else 'infrared share $A_I / (A_I + A_V)$'
+    left.set_title(what + ('' if options['used'] else ' (not used by this fusion)'),
                    fontsize=10)
 
     pairs = np.stack([report.region_ir[present], report.region_vi[present]])

@@ -237,6 +237,13 @@ def test_numbers_by_hand():
     json.dumps(numbers)
 
 
+def test_smoothed_share():
+    report = report_of(prior=np.array([1e-3, 1., 1e-4, 1.]))
+    assert report.share()[[0, 2]] == pytest.approx([4 / 6, 2 / 6])
+    assert np.isnan(report.share()[1])
+    assert any(ax.get_title() == 'infrared share, smoothed' for ax in draw_attribution(report).get_axes())
+
+
 @pytest.mark.parametrize('stages', [0, 1, 3, 4])
 def test_figure_shows_the_report(stages):
     report = report_of(stages)

@@ -249,7 +249,7 @@ def test_command_line(run, config):
         assert row['given, day'] == f'{mean:.3f} {"met" if met else "MISSED"}'
     assert report['verdicts']['given']['day'][3] is None
 
-    assert len(compared) == len(report['comparison']) == 16
+    assert len(compared) == len(report['comparison']) == 17
     assert compared[0][''] == 'this model'
     assert compared[0]['estimator'] == 'banzhaf, 2 pairs'
     # The model's own row is what the first table tells.

@@ -31,10 +31,11 @@ def settings_to_compare(own: Setting, logits: bool = True) -> list[Setting]:
     released = replace(plain, name='released definition', baseline='black', rule='right')
     rows = [
         own, released,
-        replace(smoothed, baseline='black', rule='right'),
         replace(plain, baseline='mean'),
         plain, smoothed,
+        replace(smoothed, rule='right'),
         replace(smoothed, rule='gauss_legendre'),
+        replace(smoothed, rule='gauss_legendre', steps=3),
         replace(smoothed, estimator='multiplexed'),
         replace(plain, estimator='endpoint'),
         replace(smoothed, estimator='endpoint'),

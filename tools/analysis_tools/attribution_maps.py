@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mmfusion.apis import FusionInferencer
 from mmfusion.apis.inputs import dataset_config, is_folder, list_pairs
-from mmfusion.attribution import Scorer, isolated, make_baseline, quadrature, region_attribution
+from mmfusion.attribution import Scorer, evidence_prior, isolated, make_baseline, quadrature, region_attribution
 from mmfusion.datasets import LoadPairAnnotations
 from mmfusion.models import FusionSegmentor
 from mmfusion.models.color import split_luminance
@@ -33,6 +33,7 @@ NODES = (1, 2, 3, 5, 9)
 CONVERGENCE_RULES = ('right', 'gauss_legendre')
 # Defaults of UAAFusion, for fusions that attribute nothing themselves.
 DEFAULTS = dict(steps=5, rule='midpoint', baseline='blur', estimator='exact')
+SMOOTHING = 0.075
 IGNORE = 255
 # What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
 EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
@@ -194,6 +195,9 @@ def analyse(fuse: FusionInferencer, packed: dict, labels: np.ndarray | None, ste
         rule: torch.stack([path_integral(scorer, both, start, twice, steps, rule) for steps in NODES]).cpu().numpy()
         for rule in CONVERGENCE_RULES
     }
+    prior = evidence_prior(
+        given, scorer.num_classes, estimator=options['estimator'], region=getattr(model.fusion, 'region', 'sample'),
+        smoothing=getattr(model.fusion, 'smoothing', SMOOTHING))
     attention = [one[0, 0, :height, :width].cpu().float().numpy() for one in result.attention]
     shown = getattr(model.fusion, 'attention', None) is not None
     return AttributionReport(
@@ -209,6 +213,7 @@ def analyse(fuse: FusionInferencer, packed: dict, labels: np.ndarray | None, ste
         region_ir=regions[0].cpu().numpy(),
         region_vi=regions[1].cpu().numpy(),
         options=dict(options, used=used),
+        prior=prior[0].cpu().numpy(),
         attention=np.stack(attention) if shown and attention else np.zeros((0, height, width), np.float32),
         nodes=NODES,
         score_difference=difference.cpu().numpy(),

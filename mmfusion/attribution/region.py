@@ -66,6 +66,11 @@ def region_attribution(scorer: Scorer,
               2023). Regions are switched for all classes at once and in complementary pairs; see
               :func:`~mmfusion.attribution.coalition.coalition_signs`. No integral, hence no quadrature error.
 
+            How far the infrared share is from that of 'exact' with 32 nodes, mean over the classes of 20 unseen scenes
+            on the trained network of the demonstration (docs/attribution.md): 'multiplexed' with 5 nodes 0.065,
+            'endpoint' 0.098, 'banzhaf' 0.061, 0.030 and 0.026 with 1, 2 and 4 pairs, 'exact' with 5 midpoint nodes
+            0.018.
+
             'exact' and 'multiplexed' are means over the region's pixels and shrink with its size; 'endpoint' and
             'banzhaf' are differences of scores, on the scale of ``s_c``. :func:`~mmfusion.attribution.infrared_share`
             knows the difference.

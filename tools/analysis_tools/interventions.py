@@ -272,7 +272,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, metavar='N', help="pairs per batch (default: the config's)")
     parser.add_argument('--sizes', nargs='*', type=int, default=list(SIZES), metavar='S',
                         help=f'sides in pixels (default: {" ".join(map(str, SIZES))}); none to leave this part out')
-    parser.add_argument('--size-scenes', type=int, default=8, metavar='N', help='pairs for --sizes (default: 8)')
+    parser.add_argument('--size-scenes', type=int, default=4, metavar='N', help='pairs for --sizes (default: 4)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')

@@ -186,21 +186,20 @@ def test_train_labels(build, make_batch):
         sample.gt_sem_seg.data[..., :6] = 255
     seen = {}
     for which in ('given', 'predicted'):
-        model = build(train_labels=which).train()
+        model = build(train_labels=which)
         nn.init.normal_(model.segmentor.decode_head.conv_seg.weight)
+        with torch.no_grad():  # Before the batch norms have seen anything.
+            expected = model.eval().fuse(inputs)[1].labels
         model.fusion.register_forward_hook(lambda module, args, result, which=which: seen.update({which: result}))
         model.attribution_strength = 0.5
-        model.loss(inputs, samples)
-    truth = labels_of(samples)
+        model.train().loss(inputs, samples)
+    truth, predicted = labels_of(samples), seen['predicted']
     assert torch.equal(seen['given'].labels, truth)
-    model.eval()
-    with torch.no_grad():
-        expected = model.fuse(inputs)[1].labels
     known = truth != 255
-    assert torch.equal(seen['predicted'].labels[known], expected[known])
-    assert seen['predicted'].labels[~known].eq(255).all()
-    assert not torch.equal(seen['predicted'].labels, truth)
-    assert (seen['predicted'].weight_ir - 0.5).abs().max() <= 0.25  # Strength of the moment, as with given ones.
+    assert torch.equal(predicted.labels[known], expected[known])
+    assert predicted.labels[~known].eq(255).all()
+    assert not torch.equal(predicted.labels, truth)
+    assert (predicted.weight_ir - 0.5).abs().max() <= 0.25  # Strength of the moment, as with given ones.
     with pytest.raises(ValueError, match="unknown train_labels 'mine'"):
         build(train_labels='mine')
 

@@ -137,6 +137,30 @@ def test_pixels_that_the_scorer_does_not_see_get_nothing(pair):
     assert (region_attribution(scorer, image, labels, 2, estimator='endpoint')[:, 1] > 0).all()
 
 
+@pytest.mark.parametrize('estimator', ESTIMATORS)
+@pytest.mark.parametrize('region', ['sample', 'batch'])
+def test_linear_in_the_scorer(pair, estimator, region):
+    """Of a weighted sum of two scorers it is the weighted sum (where the ReLU has nothing to do)."""
+    image, labels = pair[0].double(), pair[1]
+
+    def one(x):  # What surrounds a pixel counts, so that regions have to do with each other.
+        around = nn.functional.avg_pool2d(x, 3, 1, 1)
+        return torch.cat([x * x + 0.1 * x * around, x**3 + 0.1 * around, x + 0.1 * around**2], 1)
+
+    def other(x):
+        return torch.cat([x.sin(), x**2 + 0.05 * x, x.exp()], 1)
+
+    def attribute(scorer):
+        return region_attribution(
+            scorer, image, labels, 3, estimator=estimator, region=region, pairs=3, generator=signs())
+
+    first, second = attribute(one), attribute(other)
+    assert first.gt(0).all()
+    assert second.gt(0).all()
+    both = attribute(lambda x: 2 * one(x) + 0.5 * other(x))
+    torch.testing.assert_close(both, 2 * first + 0.5 * second, rtol=1e-9, atol=1e-15)
+
+
 def test_unchanged_image_has_no_attribution(net, pair):
     image, labels = pair
     for estimator in ESTIMATORS:

@@ -3,6 +3,7 @@
 No distribution of the OpenMMLab stack is a hard dependency: two families provide the same modules and overwrite each
 other's files, so the stack is chosen by an extra (`onedl` or `upstream`) and checked at import.
 """
+
 import shutil
 from pathlib import Path
 
@@ -59,4 +60,5 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={name: requirements(name) for name in ('onedl', 'upstream', 'tests')},
     cmdclass={'build_py': BuildWithConfigs},
-    zip_safe=False)
+    zip_safe=False,
+)

@@ -1,4 +1,5 @@
 """mmfusion: task-driven infrared and visible image fusion for mmsegmentation."""
+
 from .compat import allow_mmengine_checkpoints, check_stack, check_versions, enable_mmseg_bases
 from .version import __version__
 

@@ -4,6 +4,7 @@ Two families of distributions provide the modules ``mmengine``, ``mmcv`` and ``m
 (``mmengine``, ``mmcv`` or ``mmcv-lite``, ``mmsegmentation``) and the maintained fork (``onedl-*``). They overwrite each
 other's files when both are installed. mmfusion therefore depends on neither by itself, but looks here what is there.
 """
+
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
@@ -14,7 +15,8 @@ _MODULES = ('mmengine', 'mmcv', 'mmseg')
 _INSTALL_HINT = (
     'Install one of the two stacks:\n'
     "    pip install 'mmfusion[onedl]'      (maintained fork, wheels for current PyTorch)\n"
-    "    pip install 'mmfusion[upstream]'   (OpenMMLab's own releases; mmcv may have to be compiled)")
+    "    pip install 'mmfusion[upstream]'   (OpenMMLab's own releases; mmcv may have to be compiled)"
+)
 
 # What has been seen to work. Upstream mmseg itself refuses mmcv >= 2.2.
 _MINIMUM = {'mmengine': '0.10.0', 'mmcv': '2.0.0', 'mmseg': '1.2.0'}
@@ -41,14 +43,17 @@ def check_stack(distributions: Mapping[str, Sequence[str]] | None = None) -> dic
 
     missing = [module for module, names in found.items() if not names]
     if missing:
-        raise ImportError(f"mmfusion needs {', '.join(missing)}, which no installed distribution provides.\n"
-                          f'{_INSTALL_HINT}')
+        raise ImportError(
+            f'mmfusion needs {", ".join(missing)}, which no installed distribution provides.\n{_INSTALL_HINT}'
+        )
     twice = {module: names for module, names in found.items() if len(names) > 1}
     if twice:
-        listed = '; '.join(f"{module} from {' and '.join(names)}" for module, names in twice.items())
+        listed = '; '.join(f'{module} from {" and ".join(names)}' for module, names in twice.items())
         every = ' '.join(name for names in found.values() for name in names)
-        raise ImportError(f'Two distributions own one module and overwrite each other: {listed}.\n'
-                          f'Remove all of them with `pip uninstall {every}`, then install one stack. {_INSTALL_HINT}')
+        raise ImportError(
+            f'Two distributions own one module and overwrite each other: {listed}.\n'
+            f'Remove all of them with `pip uninstall {every}`, then install one stack. {_INSTALL_HINT}'
+        )
     return {module: names[0] for module, names in found.items()}
 
 
@@ -64,8 +69,10 @@ def check_versions(stack: Mapping[str, str]) -> None:
     for module, distribution in stack.items():
         version = metadata.version(distribution)
         if Version(version) < Version(_MINIMUM[module]):
-            raise ImportError(f'mmfusion needs {module} >= {_MINIMUM[module]}, but {distribution} {version} is '
-                              f'installed. Upgrade it with `pip install -U {distribution}`.')
+            raise ImportError(
+                f'mmfusion needs {module} >= {_MINIMUM[module]}, but {distribution} {version} is '
+                f'installed. Upgrade it with `pip install -U {distribution}`.'
+            )
 
 
 def enable_mmseg_bases() -> None:
@@ -75,6 +82,7 @@ def enable_mmseg_bases() -> None:
     module as well. Packages that are not in its table it refuses.
     """
     from mmengine.config import utils
+
     utils.MODULE2PACKAGE.update(mmseg='mmseg', mmfusion='mmfusion')
 
 
@@ -86,11 +94,20 @@ def allow_mmengine_checkpoints() -> None:
     """
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
+
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return
     core = getattr(np, '_core', None) or np.core
     dtypes = [kind for name, kind in vars(np.dtypes).items() if name.endswith('DType')]
-    torch.serialization.add_safe_globals([
-        HistoryBuffer, core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray, np.dtype, getattr, slice,
-        *dtypes
-    ])
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            core.multiarray._reconstruct,
+            core.multiarray.scalar,
+            np.ndarray,
+            np.dtype,
+            getattr,
+            slice,
+            *dtypes,
+        ]
+    )

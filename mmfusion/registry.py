@@ -7,6 +7,7 @@ mmengine. A config of mmsegmentation (``default_scope = 'mmseg'``) reaches the s
 Every kind of registry that a ``Runner`` may ask for has a child, also where mmfusion registers nothing: mmengine falls
 back to its root registry when a scope has no node of a kind, and would no longer find mmsegmentation's modules.
 """
+
 from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 

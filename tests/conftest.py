@@ -1,4 +1,5 @@
 """What several tests share: a tiny model, tiny pairs on disk, a small runner; and clean global state."""
+
 import copy
 import importlib.util
 import json
@@ -47,7 +48,7 @@ def forget_globals():
     forget()
 
 
-def _unet(num_classes=3, in_channels=3, dropout=0., norm='BN', **head):
+def _unet(num_classes=3, in_channels=3, dropout=0.0, norm='BN', **head):
     norm_cfg = None if norm is None else dict(type=norm)
     return dict(
         type='EncoderDecoder',
@@ -58,12 +59,13 @@ def _unet(num_classes=3, in_channels=3, dropout=0., norm='BN', **head):
             num_stages=2,
             strides=(1, 1),
             enc_num_convs=(1, 1),
-            dec_num_convs=(1, ),
-            downsamples=(True, ),
+            dec_num_convs=(1,),
+            downsamples=(True,),
             enc_dilations=(1, 1),
-            dec_dilations=(1, ),
+            dec_dilations=(1,),
             norm_cfg=norm_cfg,
-            upsample_cfg=dict(type='InterpConv')),
+            upsample_cfg=dict(type='InterpConv'),
+        ),
         decode_head=dict(
             type='FCNHead',
             in_channels=4,
@@ -76,9 +78,11 @@ def _unet(num_classes=3, in_channels=3, dropout=0., norm='BN', **head):
             norm_cfg=norm_cfg,
             align_corners=False,
             loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-            **head),
+            **head,
+        ),
         train_cfg=dict(),
-        test_cfg=dict(mode='whole'))
+        test_cfg=dict(mode='whole'),
+    )
 
 
 @pytest.fixture(scope='session')
@@ -96,9 +100,10 @@ def model_config():
             type='FusionSegmentor',
             data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=2),
             # Exact, so that nothing is drawn at random, and sensitive to the faint evidence of an untrained segmentor.
-            fusion=dict(type='UAAFusion', num_stages=2, channels=4, steps=2, estimator='exact', smoothing=0.),
-            normalize=dict(mean=[127.5, 127.5, 127.5], std=[64., 64., 64.]),
-            segmentor=_unet() if segmentor is None else segmentor)
+            fusion=dict(type='UAAFusion', num_stages=2, channels=4, steps=2, estimator='exact', smoothing=0.0),
+            normalize=dict(mean=[127.5, 127.5, 127.5], std=[64.0, 64.0, 64.0]),
+            segmentor=_unet() if segmentor is None else segmentor,
+        )
         return copy.deepcopy({**config, **options})
 
     return make
@@ -111,8 +116,8 @@ def _scene(height, width, seed):
     label = np.zeros((height, width), dtype=np.uint8)
     for c, channels in ((1, slice(3, 4)), (2, slice(0, 3))):
         y, x = rng.randint(0, height - 10), rng.randint(0, width - 12)
-        image[y:y + 10, x:x + 12, channels] = rng.randint(190, 240, (10, 12, 1))
-        label[y:y + 10, x:x + 12] = c
+        image[y : y + 10, x : x + 12, channels] = rng.randint(190, 240, (10, 12, 1))
+        label[y : y + 10, x : x + 12] = c
     return image, label
 
 
@@ -161,12 +166,14 @@ def run_config():
             data_root=str(data_root),
             serialize_data=False,
             data_prefix=dict(vi_path='vi', ir_path='ir', seg_map_path='labels'),
-            metainfo=dict(classes=CLASSES, palette=[list(color) for color in PALETTE]))
+            metainfo=dict(classes=CLASSES, palette=[list(color) for color in PALETTE]),
+        )
         evaluation = dict(
             batch_size=2,
             num_workers=0,
             sampler=dict(type='DefaultSampler', shuffle=False),
-            dataset=dict(dataset, test_mode=True, pipeline=[*load, dict(type='PackFusionInputs')]))
+            dataset=dict(dataset, test_mode=True, pipeline=[*load, dict(type='PackFusionInputs')]),
+        )
         evaluators = [dict(type='PerClassIoUMetric', iou_metrics=['mIoU']), dict(type='FusionMetric', metrics=['EN'])]
         config = dict(
             default_scope='mmfusion',
@@ -177,7 +184,8 @@ def run_config():
                 num_workers=num_workers,
                 persistent_workers=num_workers > 0,
                 sampler=dict(type='InfiniteSampler', shuffle=True),
-                dataset=dict(dataset, pipeline=[*load, *random, dict(type='PackFusionInputs')])),
+                dataset=dict(dataset, pipeline=[*load, *random, dict(type='PackFusionInputs')]),
+            ),
             val_dataloader=evaluation,
             test_dataloader=evaluation,
             val_evaluator=evaluators,
@@ -189,12 +197,14 @@ def run_config():
             default_hooks=dict(
                 logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
                 checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000),
-                visualization=dict(type='FusionVisualizationHook')),
+                visualization=dict(type='FusionVisualizationHook'),
+            ),
             custom_hooks=list(hooks),
             visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'),
             log_processor=dict(by_epoch=False),
             log_level='WARNING',
-            randomness=dict(seed=0))
+            randomness=dict(seed=0),
+        )
         config.update(options)
         return Config(copy.deepcopy(config))
 
@@ -217,8 +227,9 @@ def make_runner(run_config, model_config, pair_folder, tmp_path, plain_configs):
     def make(model=None, work_dir=None, **options):
         nonlocal count
         count += 1
-        config = run_config(model_config() if model is None else model, data, work_dir or tmp_path / f'run{count}',
-                            **options)
+        config = run_config(
+            model_config() if model is None else model, data, work_dir or tmp_path / f'run{count}', **options
+        )
         config.experiment_name = f'run{count}'
         config.visualizer.name = f'visualizer{count}'
         return Runner.from_cfg(config)
@@ -267,7 +278,8 @@ def released_checkpoint():
     with np.load(ROOT / 'tests/data/uaafusion_released.npz') as arrays:
         fusion = {
             name.removeprefix('model_f/'): torch.from_numpy(arrays[name])
-            for name in arrays.files if name.startswith('model_f/')
+            for name in arrays.files
+            if name.startswith('model_f/')
         }
     segmentor = {
         name: _recipe_value(name, shape, n + recipe['seed_offset']) for n, (name, shape) in enumerate(recipe['keys'])

@@ -1,4 +1,5 @@
 """Every ablation switches off what its name says, and nothing else."""
+
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,16 @@ from mmfusion.registry import HOOKS, MODELS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 DATA = ('synthetic-96x128', 'cwfid-128x160')
-NAMES = ('full', 'no-attribution', 'no-data-step', 'no-attention', 'no-memory', 'no-attribution-loss', 'black-baseline',
-         'released')
+NAMES = (
+    'full',
+    'no-attribution',
+    'no-data-step',
+    'no-attention',
+    'no-memory',
+    'no-attribution-loss',
+    'black-baseline',
+    'released',
+)
 SIZE = (48, 64)
 
 
@@ -87,7 +96,11 @@ EXPECTED = {
     'black-baseline': {'model.fusion.baseline'},
     'released': {
         *(f'model.fusion.{key}' for key in (*RELEASED_FUSION, 'head') if key != 'steps'),
-        'model.scorer', 'model.loss_fusion', 'model.loss_gradient', 'model.batch_sources', 'custom_hooks'
+        'model.scorer',
+        'model.loss_fusion',
+        'model.loss_gradient',
+        'model.batch_sources',
+        'custom_hooks',
     },
 }
 
@@ -103,7 +116,7 @@ def test_an_ablation_overrides_the_difference_only(name, data):
     base = Config.fromfile(CONFIGS / f'uaafusion/uaafusion_unet-tiny_1xb4-300_{data}.py').to_dict()
     ours = load(name, data).to_dict()
     assert differences(base, ours) == EXPECTED[name]
-    added = {key for key in ('attention', ) if key in ours['model']['fusion'] and key not in base['model']['fusion']}
+    added = {key for key in ('attention',) if key in ours['model']['fusion'] and key not in base['model']['fusion']}
     assert added == ({'attention'} if name in ('no-attention', 'released') else set())
     assert ('loss_fusion' in ours['model']) == (name in ('no-attribution-loss', 'released'))
 
@@ -115,11 +128,15 @@ def test_full(data, batch):
     assert (result.weight_ir - 0.5).abs().max() > 0.1
     gates = [a.sigmoid() for a in result.attention]
     assert all(gate.std() > 0.05 for gate in gates[1:])
-    low, high = (head_output(model, batch, w) for w in (0., 1.))
+    low, high = (head_output(model, batch, w) for w in (0.0, 1.0))
     assert (low - high).abs().max() > 0.02
     assert model.loss_fusion is not None
     assert sorted(model.loss(batch[0], batch[2])) == [
-        'decode.acc_seg', 'decode.loss_ce', 'fusion.loss_grad', 'fusion.loss_ir', 'fusion.loss_vi'
+        'decode.acc_seg',
+        'decode.loss_ce',
+        'fusion.loss_grad',
+        'fusion.loss_ir',
+        'fusion.loss_vi',
     ]
 
 
@@ -138,13 +155,15 @@ def test_no_attribution(data, batch):
     losses = model.loss(batch[0], batch[2])
     fused = model.fuse(batch[0], batch[1])[1].fused
     for name, source in (('ir', ir), ('vi', vi)):
-        torch.testing.assert_close(losses[f'fusion.loss_{name}'], (0.5 * (fused - source)**2).mean(), rtol=0.02, atol=0)
+        torch.testing.assert_close(
+            losses[f'fusion.loss_{name}'], (0.5 * (fused - source) ** 2).mean(), rtol=0.02, atol=0
+        )
 
 
 def test_no_data_step(data, batch):
     model = build('no-data-step', data)
     assert model.fusion.head.alpha is None
-    low, high = (head_output(model, batch, w) for w in (0., 1.))
+    low, high = (head_output(model, batch, w) for w in (0.0, 1.0))
     assert torch.equal(low, high)
     assert (fuse(model, batch).weight_ir - 0.5).abs().max() > 0.1  # They still weigh the loss.
 
@@ -234,7 +253,7 @@ def test_released_is_what_the_released_network_does(data, batch):
     assert HOOKS.build(cfg.custom_hooks[-1]).strength(0) == 1  # No warm-up in the release.
 
     model = build('released', data)
-    assert torch.equal(*(head_output(model, batch, w) for w in (0., 1.)))
+    assert torch.equal(*(head_output(model, batch, w) for w in (0.0, 1.0)))
     result = fuse(model, batch)
     gates = torch.stack([a.sigmoid() for a in result.attention])
     assert (gates - 0.5).abs().max() < 0.01

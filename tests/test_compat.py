@@ -1,4 +1,5 @@
 """Which stack is installed, on made-up environments; and what importing mmfusion arranges."""
+
 import re
 
 import pytest
@@ -15,7 +16,8 @@ UPSTREAM = dict(mmengine=['mmengine'], mmcv=['mmcv-lite'], mmseg=['mmsegmentatio
 
 def test_fork():
     assert compat.check_stack({**FORK, 'numpy': ['numpy']}) == dict(
-        mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmseg='onedl-mmsegmentation')
+        mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmseg='onedl-mmsegmentation'
+    )
 
 
 def test_upstream():
@@ -27,7 +29,7 @@ def test_names_repeat():
     assert compat.check_stack({**UPSTREAM, 'mmcv': ['mmcv'] * 3})['mmcv'] == 'mmcv'
 
 
-@pytest.mark.parametrize(('missing', 'named'), [(('mmcv', ), 'mmcv'), (('mmengine', 'mmseg'), 'mmengine, mmseg')])
+@pytest.mark.parametrize(('missing', 'named'), [(('mmcv',), 'mmcv'), (('mmengine', 'mmseg'), 'mmengine, mmseg')])
 def test_missing(missing, named):
     found = {module: names for module, names in FORK.items() if module not in missing}
     with pytest.raises(ImportError, match=f'needs {named}, which no installed') as error:
@@ -76,12 +78,13 @@ def test_bases_of_mmseg(tmp_path):
 
 def test_checkpoints_of_a_run_are_loaded(make_runner):
     """Message hub, history buffers and numpy scalars included."""
-    runner = make_runner(max_iters=1, default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False,
-                                                                       interval=1)))
+    runner = make_runner(
+        max_iters=1, default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1))
+    )
     runner.train()
     compat.allow_mmengine_checkpoints()
     path = f'{runner.work_dir}/iter_1.pth'
     hub = torch.load(path, map_location='cpu', weights_only=True)['message_hub']
-    assert hub['log_scalars']['train/loss'].data[0].shape == (1, )
+    assert hub['log_scalars']['train/loss'].data[0].shape == (1,)
     loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     assert loaded['meta']['iter'] == 1

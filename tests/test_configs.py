@@ -1,4 +1,5 @@
 """Every config builds, takes one training step and makes one prediction, on tiny data."""
+
 from pathlib import Path
 
 import numpy as np

@@ -3,6 +3,7 @@
 A small segmentor learns drawn scenes, of which it is known which sensor shows which class, from infrared images,
 visible images and their means alike. Everything is asserted on scenes it has not seen.
 """
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +23,7 @@ ESTIMATORS = {
     'exact': dict(estimator='exact', rule='midpoint', steps=5),
     'banzhaf': dict(estimator='banzhaf', pairs=4),
 }
-RELEASED = dict(baseline='black', smoothing=0., estimator='exact', rule='right', steps=5)
+RELEASED = dict(baseline='black', smoothing=0.0, estimator='exact', rule='right', steps=5)
 # What the data set states, as bounds of the share of the infrared image.
 TARGETS = {'background': (0.4, 0.6), 'warm': (0.6, 1), 'printed': (0, 0.2)}
 
@@ -55,8 +56,13 @@ class Probabilities(nn.Module):
 
 def _block(cin, cout):
     return nn.Sequential(
-        nn.Conv2d(cin, cout, 3, padding=1), nn.BatchNorm2d(cout), nn.ReLU(),
-        nn.Conv2d(cout, cout, 3, padding=1), nn.BatchNorm2d(cout), nn.ReLU())
+        nn.Conv2d(cin, cout, 3, padding=1),
+        nn.BatchNorm2d(cout),
+        nn.ReLU(),
+        nn.Conv2d(cout, cout, 3, padding=1),
+        nn.BatchNorm2d(cout),
+        nn.ReLU(),
+    )
 
 
 def _scenes(split, count):
@@ -77,7 +83,7 @@ def scorer():
         optimizer = torch.optim.Adam(network.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps)
         for _ in range(steps):
-            pick = torch.randint(len(ir), (4, ))
+            pick = torch.randint(len(ir), (4,))
             images, truth = torch.cat([ir[pick], vi[pick], (ir[pick] + vi[pick]) / 2]), labels[pick].repeat(3, 1, 1)
             if torch.rand(()) < 0.5:
                 images, truth = images.flip(-1), truth.flip(-1)
@@ -105,10 +111,19 @@ def shares(scorer, unseen):
             parts = []
             for rows in torch.arange(len(ir)).split(10):
                 attributions = region_attribution(
-                    scorer, torch.cat([ir[rows], vi[rows]]), labels[rows].repeat(2, 1, 1), len(CLASSES), max_batch=20,
-                    generator=torch.Generator().manual_seed(int(rows[0])), **options)
-                parts.append(infrared_share(*attributions.chunk(2), labels[rows], estimator=options['estimator'],
-                                            smoothing=smoothing))
+                    scorer,
+                    torch.cat([ir[rows], vi[rows]]),
+                    labels[rows].repeat(2, 1, 1),
+                    len(CLASSES),
+                    max_batch=20,
+                    generator=torch.Generator().manual_seed(int(rows[0])),
+                    **options,
+                )
+                parts.append(
+                    infrared_share(
+                        *attributions.chunk(2), labels[rows], estimator=options['estimator'], smoothing=smoothing
+                    )
+                )
             share = torch.cat(parts)
             known[key] = {}
             for c, name in enumerate(CLASSES):
@@ -166,7 +181,8 @@ def test_without_smoothing_the_background_is_a_ratio_of_rounding_errors(shares, 
     """The segmentor takes a blurred image for background anyway: there is next to no evidence in either source."""
     (smoothed, warm_smoothed), (plain, warm_plain) = (
         [torch.cat(list(share[name].values())) for name in ('background', 'warm')]
-        for share in (shares(**{**OURS, 'smoothing': s}, **ESTIMATORS[estimator]) for s in (OURS['smoothing'], 0.)))
+        for share in (shares(**{**OURS, 'smoothing': s}, **ESTIMATORS[estimator]) for s in (OURS['smoothing'], 0.0))
+    )
     assert plain.std() > 2.5 * smoothed.std(), (plain.std(), smoothed.std())
     assert right(smoothed, 'background') > right(plain, 'background') + 0.1
     # What is not a ratio of next to nothing stays what it is.

@@ -1,4 +1,5 @@
 """What a wheel of mmfusion contains and requires."""
+
 import shutil
 import subprocess
 import sys
@@ -24,11 +25,21 @@ def wheel(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / 'source' / name, ignore=shutil.ignore_patterns('data'))
     for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml'):
         shutil.copy(ROOT / name, folder / 'source' / name)
-    command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--no-index', '--wheel-dir',
-               str(folder / 'out'), str(folder / 'source')]
+    command = [
+        sys.executable,
+        '-m',
+        'pip',
+        'wheel',
+        '--no-deps',
+        '--no-build-isolation',
+        '--no-index',
+        '--wheel-dir',
+        str(folder / 'out'),
+        str(folder / 'source'),
+    ]
     built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert built.returncode == 0, built.stderr
-    path, = (folder / 'out').iterdir()
+    (path,) = (folder / 'out').iterdir()
     with zipfile.ZipFile(path) as archive:
         yield archive
 
@@ -51,14 +62,15 @@ def test_modules(wheel):
 
 @pytest.mark.parametrize('folder', ['configs', 'tools'])
 def test_configs_and_tools(wheel, folder):
-    shipped = {name.removeprefix('mmfusion/.mim/') for name in wheel.namelist()
-               if name.startswith(f'mmfusion/.mim/{folder}/')}
+    shipped = {
+        name.removeprefix('mmfusion/.mim/') for name in wheel.namelist() if name.startswith(f'mmfusion/.mim/{folder}/')
+    }
     assert shipped == files_below(folder)
     assert len(shipped) > 3
 
 
 def metadata_of(wheel):
-    name, = (name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
+    (name,) = (name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
     return Parser().parsestr(wheel.read(name).decode())
 
 
@@ -82,14 +94,17 @@ def test_requirements(wheel):
 def test_readable_from_the_wheel(wheel, tmp_path):
     """`mmfusion::` bases look for configs under `.mim` of the installed package."""
     wheel.extractall(tmp_path)
-    script = '\n'.join([
-        'import mmfusion, pathlib',
-        f'assert pathlib.Path(mmfusion.__file__).is_relative_to({str(tmp_path)!r})',
-        'from mmengine.config import Config',
-        "config = Config.fromfile('config.py')",
-        "print(config.model.type, config.number)",
-    ])
+    script = '\n'.join(
+        [
+            'import mmfusion, pathlib',
+            f'assert pathlib.Path(mmfusion.__file__).is_relative_to({str(tmp_path)!r})',
+            'from mmengine.config import Config',
+            "config = Config.fromfile('config.py')",
+            'print(config.model.type, config.number)',
+        ]
+    )
     (tmp_path / 'config.py').write_text("_base_ = ['mmfusion::_base_/models/uaafusion_unet-tiny.py']\nnumber = 3\n")
-    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=120, check=False,
-                          cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
+    )
     assert done.stdout.splitlines()[-1:] == ['FusionSegmentor 3'], done.stderr

@@ -1,4 +1,5 @@
 """What the README shows runs, and what it and the other pages name is there."""
+
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def code(language):
 
 
 def test_python_example_runs():
-    example, = (block for block in code('python') if 'import torch' in block)
+    (example,) = (block for block in code('python') if 'import torch' in block)
     scope = {}
     exec(example, scope)
     assert scope['result'].fused.shape == (1, 1, 64, 96)
@@ -21,7 +22,7 @@ def test_python_example_runs():
 
 
 def test_config_example_is_the_config():
-    example, = (block for block in code('python') if '_base_.model' in block)
+    (example,) = (block for block in code('python') if '_base_.model' in block)
     assert example in (ROOT / 'configs/_base_/models/uaafusion_segformer_mit-b0.py').read_text(encoding='utf-8')
 
 
@@ -42,5 +43,5 @@ def test_pages_name_files_that_exist(page):
 
 
 def test_ci_runs_the_test_command():
-    command, = (line for block in code('bash') for line in block.splitlines() if line.endswith('bootstrap.py test'))
+    (command,) = (line for block in code('bash') for line in block.splitlines() if line.endswith('bootstrap.py test'))
     assert command in (ROOT / '.ci/run').read_text(encoding='utf-8').splitlines()

@@ -1,4 +1,5 @@
 """Child registries: plain and prefixed names, from this scope and from mmseg's."""
+
 import importlib
 import subprocess
 import sys
@@ -12,24 +13,43 @@ from mmfusion import registry
 
 KINDS = sorted(name for name, value in vars(mmseg.registry).items() if isinstance(value, Registry))
 OURS = dict(
-    MODELS=('UAAFusion', 'MemoryUnfoldingHead', 'FusionSegmentor', 'FusionDataPreProcessor', 'AverageFusion',
-            'MaximumFusion', 'VisibleOnly', 'InfraredOnly', 'ConcatenationFusion', 'AttributionFusionLoss',
-            'JointGradientLoss', 'DilatedMobileNetV2', 'ReleasedDeepLabHead'),
+    MODELS=(
+        'UAAFusion',
+        'MemoryUnfoldingHead',
+        'FusionSegmentor',
+        'FusionDataPreProcessor',
+        'AverageFusion',
+        'MaximumFusion',
+        'VisibleOnly',
+        'InfraredOnly',
+        'ConcatenationFusion',
+        'AttributionFusionLoss',
+        'JointGradientLoss',
+        'DilatedMobileNetV2',
+        'ReleasedDeepLabHead',
+    ),
     DATASETS=('PairedSegDataset', 'MSRSDataset', 'CWFIDDataset', 'SyntheticThermalScenes'),
     TRANSFORMS=('LoadPairFromFile', 'LoadPairAnnotations', 'ApplyToModality', 'PackFusionInputs'),
     METRICS=('FusionMetric', 'PerClassIoUMetric'),
-    HOOKS=('AttributionFusionLossHook', 'FusionVisualizationHook', 'FusedImageHook', 'IterSeedHook',
-           'CheckpointArchitectureHook'))
+    HOOKS=(
+        'AttributionFusionLossHook',
+        'FusionVisualizationHook',
+        'FusedImageHook',
+        'IterSeedHook',
+        'CheckpointArchitectureHook',
+    ),
+)
 THEIRS = dict(
     MODELS=('EncoderDecoder', 'SegTTAModel'),
-    DATASETS=('CityscapesDataset', ),
+    DATASETS=('CityscapesDataset',),
     TRANSFORMS=('PackSegInputs', 'RandomFlip'),
-    METRICS=('IoUMetric', ),
+    METRICS=('IoUMetric',),
     HOOKS=('SegVisualizationHook', 'CheckpointHook'),
-    VISUALIZERS=('SegLocalVisualizer', ),
-    VISBACKENDS=('LocalVisBackend', ),
-    OPTIM_WRAPPERS=('OptimWrapper', ),
-    LOOPS=('IterBasedTrainLoop', ))
+    VISUALIZERS=('SegLocalVisualizer',),
+    VISBACKENDS=('LocalVisBackend',),
+    OPTIM_WRAPPERS=('OptimWrapper',),
+    LOOPS=('IterBasedTrainLoop',),
+)
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -61,8 +81,10 @@ def test_theirs(kind, name):
     assert not found.__module__.startswith('mmfusion.')
 
 
-@pytest.mark.parametrize(('scope', 'name'), [('mmfusion', 'AverageFusion'), ('mmfusion', 'mmfusion.AverageFusion'),
-                                             ('mmseg', 'mmfusion.AverageFusion')])
+@pytest.mark.parametrize(
+    ('scope', 'name'),
+    [('mmfusion', 'AverageFusion'), ('mmfusion', 'mmfusion.AverageFusion'), ('mmseg', 'mmfusion.AverageFusion')],
+)
 def test_build_by_scope(scope, name):
     DefaultScope.get_instance(f'test_{scope}', scope_name=scope)
     for models in (registry.MODELS, mmseg.registry.MODELS, mmengine_registry.MODELS):
@@ -84,26 +106,36 @@ def test_a_whole_model_by_scope(scope, unet_config):
     config = dict(
         type=f'{prefix}FusionSegmentor',
         fusion=dict(type=f'{prefix}UAAFusion', num_stages=1, channels=2),
-        segmentor=unet_config())
+        segmentor=unet_config(),
+    )
     model = (mmengine_registry if scope else registry).MODELS.build(config)
     assert [type(part).__name__ for part in (model.data_preprocessor, model.loss_fusion, model.loss_gradient)] == [
-        'FusionDataPreProcessor', 'AttributionFusionLoss', 'JointGradientLoss']
+        'FusionDataPreProcessor',
+        'AttributionFusionLoss',
+        'JointGradientLoss',
+    ]
     assert [type(part).__name__ for part in (model, model.fusion, model.segmentor, model.segmentor.decode_head)] == [
-        'FusionSegmentor', 'UAAFusion', 'EncoderDecoder', 'FCNHead']
+        'FusionSegmentor',
+        'UAAFusion',
+        'EncoderDecoder',
+        'FCNHead',
+    ]
 
 
 def test_modules_are_found_without_being_imported():
     """As in a training run that imports nothing but mmfusion."""
-    script = '\n'.join([
-        'import mmfusion, mmengine',
-        'from mmengine.registry import DefaultScope',
-        'from mmengine import registry',
-        "DefaultScope.get_instance('run', scope_name='mmfusion')",
-        'def find(kind, name):',
-        '    with getattr(registry, kind).switch_scope_and_registry(None) as found:',
-        '        assert found.get(name), (kind, name)',
-        *[f'find({kind!r}, {name!r})' for names in (OURS, THEIRS) for kind in names for name in names[kind]],
-        "print('found')",
-    ])
+    script = '\n'.join(
+        [
+            'import mmfusion, mmengine',
+            'from mmengine.registry import DefaultScope',
+            'from mmengine import registry',
+            "DefaultScope.get_instance('run', scope_name='mmfusion')",
+            'def find(kind, name):',
+            '    with getattr(registry, kind).switch_scope_and_registry(None) as found:',
+            '        assert found.get(name), (kind, name)',
+            *[f'find({kind!r}, {name!r})' for names in (OURS, THEIRS) for kind in names for name in names[kind]],
+            "print('found')",
+        ]
+    )
     done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.splitlines()[-1:] == ['found'], done.stderr

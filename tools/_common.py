@@ -1,4 +1,5 @@
 """What training and testing have in common."""
+
 import argparse
 import os
 from pathlib import Path
@@ -26,9 +27,11 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         action=DictAction,
         metavar='KEY=VALUE',
         help='override entries of the config, such as train_cfg.max_iters=100 model.fusion.channels=16; lists as '
-        'key="[a,b]" or key=a,b')
+        'key="[a,b]" or key=a,b',
+    )
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)')
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)'
+    )
     # torch.distributed passes the rank in one of two spellings.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser

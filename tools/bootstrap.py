@@ -6,6 +6,7 @@
 Needs nothing but Python >= 3.10 with venv and pip. The environment is made once and brought up to date when the
 requirements change; delete its folder to start anew.
 """
+
 import argparse
 import hashlib
 import os

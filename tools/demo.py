@@ -7,6 +7,7 @@ Takes minutes on two CPU cores. For example:
 
 Scenes are drawn: nothing is downloaded.
 """
+
 import argparse
 import sys
 import time
@@ -46,8 +47,14 @@ class DemoHook(Hook):
         self.rows = rows
         self._panels: list[np.ndarray] = []
         self._progress = Progress(
-            TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn('{task.fields[note]}'), console=console, refresh_per_second=2)
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn('{task.fields[note]}'),
+            console=console,
+            refresh_per_second=2,
+        )
         self._task = None
 
     def _begin(self, what: str, total: int) -> None:
@@ -104,7 +111,7 @@ def show(console: Console, metrics: dict[str, float]) -> None:
     table = Table(title='fused image')
     for name in FUSION_FIGURES:
         table.add_column(name, justify='right')
-    table.add_row(*(f"{metrics[f'fusion/{name}']:.3f}" for name in FUSION_FIGURES))
+    table.add_row(*(f'{metrics[f"fusion/{name}"]:.3f}' for name in FUSION_FIGURES))
     console.print(table)
 
 
@@ -112,7 +119,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        '--work-dir', type=Path, default=ROOT / 'work_dirs/demo', help='folder for results (default: work_dirs/demo)')
+        '--work-dir', type=Path, default=ROOT / 'work_dirs/demo', help='folder for results (default: work_dirs/demo)'
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
     args = parser.parse_args(argv)
     started, console = time.time(), Console()

@@ -7,6 +7,7 @@ Examples:
     python tools/fuse.py CONFIG CHECKPOINT --ir data/msrs/test/ir --vi data/msrs/test/vi --out fusion --batch-size 4
     python tools/fuse.py average_unet-tiny_1xb4-300_synthetic-96x128 --ir ir.png --vi vi.png --out fusion
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or name of a config of this project')
     parser.add_argument(
-        'checkpoint', nargs='?', help='checkpoint file (.pth); may be left out for a fusion without weights')
+        'checkpoint', nargs='?', help='checkpoint file (.pth); may be left out for a fusion without weights'
+    )
     parser.add_argument('--ir', required=True, metavar='PATH', help='infrared image, or folder of them')
     parser.add_argument('--vi', required=True, metavar='PATH', help='visible image, or folder of them (same names)')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
@@ -49,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
             out_dir=args.out,
             batch_size=args.batch_size,
             allow_unpaired=args.allow_unpaired,
-            return_arrays=False)
+            return_arrays=False,
+        )
     except EXPECTED as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ Examples:
     python tools/test.py CONFIG CHECKPOINT
     python tools/test.py CONFIG CHECKPOINT --show-dir panels --out predictions
 """
+
 import sys
 from pathlib import Path
 
@@ -19,8 +20,10 @@ def draw_panels(cfg: Config, show_dir: str | None, show: bool, wait_time: float)
         ValueError: The config has none.
     """
     if 'visualization' not in cfg.default_hooks:
-        raise ValueError("--show and --show-dir need default_hooks.visualization in the config, such as "
-                         "dict(type='FusionVisualizationHook')")
+        raise ValueError(
+            '--show and --show-dir need default_hooks.visualization in the config, such as '
+            "dict(type='FusionVisualizationHook')"
+        )
     cfg.default_hooks.visualization.update(draw=True, show=show, wait_time=wait_time)
     if show_dir:
         cfg.visualizer.save_dir = show_dir
@@ -41,7 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
     parser.add_argument(
         '--show-dir',
-        help='write a panel (visible, infrared, weights, fused, prediction, label) per pair to this folder')
+        help='write a panel (visible, infrared, weights, fused, prediction, label) per pair to this folder',
+    )
     parser.add_argument('--show', action='store_true', help='show the panels in a window instead')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per window (default: 2)')
     parser.add_argument('--out', help='write label maps and fused images to this folder')

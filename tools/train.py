@@ -5,6 +5,7 @@ Examples:
     python tools/train.py CONFIG --resume
     python tools/train.py CONFIG --cfg-options train_dataloader.batch_size=2 randomness.seed=1
 """
+
 import sys
 
 import torch
@@ -25,8 +26,10 @@ def enable_amp(cfg: Config) -> None:
     if not torch.cuda.is_available():
         raise RuntimeError('--amp needs a GPU, and torch sees none')
     if cfg.optim_wrapper.type != 'OptimWrapper':
-        raise ValueError(f'--amp replaces an optimizer wrapper of type OptimWrapper, but the config has a '
-                         f'{cfg.optim_wrapper.type}; set the precision in the config')
+        raise ValueError(
+            f'--amp replaces an optimizer wrapper of type OptimWrapper, but the config has a '
+            f'{cfg.optim_wrapper.type}; set the precision in the config'
+        )
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.loss_scale = 'dynamic'
 
@@ -35,7 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = base_parser(__doc__)
     parser.add_argument(
-        '--resume', action='store_true', help='go on from the latest checkpoint in the work folder, if there is one')
+        '--resume', action='store_true', help='go on from the latest checkpoint in the work folder, if there is one'
+    )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     args = parser.parse_args(argv)
     cfg = load_config(args)

@@ -5,17 +5,19 @@ model = dict(
         rule='right',
         baseline='black',
         estimator='exact',
-        smoothing=0.,
+        smoothing=0.0,
         region='batch',
         attention='none',
         attention_interval=1,
         label_source='mean',
         max_batch='batch',
-        head=dict(data_step=False, residual=False, squash_first_cell=False)),
+        head=dict(data_step=False, residual=False, squash_first_cell=False),
+    ),
     scorer=dict(mode='keep'),
     loss_fusion=dict(type='AttributionFusionLoss', form='released'),
     loss_gradient=dict(type='JointGradientLoss', padding='zeros'),
-    batch_sources=False)
+    batch_sources=False,
+)
 # It attributes from the first iteration on; the hook only keeps the record.
 custom_hooks = [
     *_base_.custom_hooks[:-1],

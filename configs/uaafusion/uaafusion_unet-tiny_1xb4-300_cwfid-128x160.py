@@ -1,7 +1,9 @@
 # A run on real pairs that two CPU cores finish, with the small network of the demonstration.
 _base_ = [
-    '../_base_/models/uaafusion_unet-tiny.py', '../_base_/datasets/cwfid_128x160.py',
-    '../_base_/default_runtime.py', '../_base_/schedules/schedule_300.py'
+    '../_base_/models/uaafusion_unet-tiny.py',
+    '../_base_/datasets/cwfid_128x160.py',
+    '../_base_/default_runtime.py',
+    '../_base_/schedules/schedule_300.py',
 ]
 # Rare classes count more than the background.
 model = dict(segmentor=dict(decode_head=dict(num_classes=3, loss_decode=dict(class_weight=[0.3, 2.0, 1.0]))))

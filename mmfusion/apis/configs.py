@@ -1,4 +1,5 @@
 """Configs of this project by name."""
+
 import copy
 import difflib
 import os
@@ -58,14 +59,18 @@ def load_config(config_or_name: str | os.PathLike | Config) -> Config:
     if isinstance(config_or_name, Config):
         return copy.deepcopy(config_or_name)
     if not isinstance(config_or_name, (str, os.PathLike)):
-        raise TypeError('a config is the path of a file, the name of a config of this project or an mmengine Config, '
-                        f'got {type(config_or_name).__name__}')
+        raise TypeError(
+            'a config is the path of a file, the name of a config of this project or an mmengine Config, '
+            f'got {type(config_or_name).__name__}'
+        )
     name = os.fspath(config_or_name)
     if Path(name).is_file():
         return _read(name)
     if Path(name).suffix == '.py' or Path(name).name != name:
-        raise FileNotFoundError(f'no config at {name}; give the path of a config file, or the name of a config of this '
-                                'project without folder and .py')
+        raise FileNotFoundError(
+            f'no config at {name}; give the path of a config file, or the name of a config of this '
+            'project without folder and .py'
+        )
     names = config_names()
     if name not in names:
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or list(names)

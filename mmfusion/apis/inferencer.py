@@ -1,4 +1,5 @@
 """Fuse and segment pairs with one call."""
+
 import logging
 import os
 import pickle
@@ -58,10 +59,12 @@ class FusionInferencer:
         ((48, 64, 3), 150, ('background', 'warm', 'printed', 'vehicle'))
     """
 
-    def __init__(self,
-                 config_or_name: str | os.PathLike | Config,
-                 checkpoint: str | os.PathLike | None = None,
-                 device: str | torch.device | None = None) -> None:
+    def __init__(
+        self,
+        config_or_name: str | os.PathLike | Config,
+        checkpoint: str | os.PathLike | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
         self.cfg = load_config(config_or_name)
         self.device = self._check_device(device)
         # For this block only: other code of the process may have a scope of its own.
@@ -81,8 +84,10 @@ class FusionInferencer:
         except RuntimeError as error:
             raise ValueError(f'unknown device {device!r}; such as "cpu", "cuda" or "cuda:1"') from error
         if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-            raise ValueError(f'there is no device {device}: torch sees {torch.cuda.device_count()} GPUs; choose '
-                             'another one, or "cpu"')
+            raise ValueError(
+                f'there is no device {device}: torch sees {torch.cuda.device_count()} GPUs; choose '
+                'another one, or "cpu"'
+            )
         return device
 
     def _build_model(self) -> FusionSegmentor:
@@ -90,8 +95,10 @@ class FusionInferencer:
             raise ValueError('the config has no model')
         model = MODELS.build(self.cfg.model)
         if not isinstance(model, FusionSegmentor):
-            raise TypeError(f'the model of the config is a {type(model).__name__}, which does not fuse; put a '
-                            'FusionSegmentor around it')
+            raise TypeError(
+                f'the model of the config is a {type(model).__name__}, which does not fuse; put a '
+                'FusionSegmentor around it'
+            )
         return model
 
     def _load_weights(self, checkpoint: str | os.PathLike | None) -> dict:
@@ -99,8 +106,11 @@ class FusionInferencer:
         if checkpoint is None:
             learned = any(True for _ in self.model.fusion.parameters())
             useless = 'fused images, weights and labels' if learned else 'labels'
-            print_log(f'no checkpoint: the weights of the model are random, so its {useless} mean nothing', 'current',
-                      logging.WARNING)
+            print_log(
+                f'no checkpoint: the weights of the model are random, so its {useless} mean nothing',
+                'current',
+                logging.WARNING,
+            )
             return {}
         path = os.fspath(checkpoint)
         if '://' not in path and not Path(path).is_file():
@@ -115,8 +125,12 @@ class FusionInferencer:
         if not fit.complete:
             raise ValueError(fit.describe(path))
         if fit.unknown:
-            print_log(f'the checkpoint {path} has {len(fit.unknown)} weights that the model has not, such as '
-                      f'{list(fit.unknown[:3])}; is it of this config?', 'current', logging.WARNING)
+            print_log(
+                f'the checkpoint {path} has {len(fit.unknown)} weights that the model has not, such as '
+                f'{list(fit.unknown[:3])}; is it of this config?',
+                'current',
+                logging.WARNING,
+            )
         weights = weights_of(content)
         self.model.load_state_dict({name: weights[name] for name in fit.fitting})
         return (content.get('meta') or {}).get('dataset_meta') or {}
@@ -146,20 +160,23 @@ class FusionInferencer:
         batch = [self.pipeline(dict(item, seg_fields=[])) for item in items]
         rejected = [item['name'] for item, packed in zip(items, batch) if packed is None]
         if rejected:
-            raise ValueError(f'the test pipeline of the config rejects the pairs {rejected}; remove the transform that '
-                             'does so')
+            raise ValueError(
+                f'the test pipeline of the config rejects the pairs {rejected}; remove the transform that does so'
+            )
         data = pseudo_collate(batch)
         with torch.no_grad():
             samples = self.model.test_step(data)
         return zip(data['inputs'], samples)
 
-    def __call__(self,
-                 ir: Image | Sequence[Image],
-                 vi: Image | Sequence[Image],
-                 out_dir: str | os.PathLike | None = None,
-                 batch_size: int = 1,
-                 allow_unpaired: bool = False,
-                 return_arrays: bool = True) -> dict:
+    def __call__(
+        self,
+        ir: Image | Sequence[Image],
+        vi: Image | Sequence[Image],
+        out_dir: str | os.PathLike | None = None,
+        batch_size: int = 1,
+        allow_unpaired: bool = False,
+        return_arrays: bool = True,
+    ) -> dict:
         """Fuse and segment pairs.
 
         The test pipeline of the config is used without its label loading.
@@ -208,10 +225,14 @@ class FusionInferencer:
         # A bar for folders, where somebody sees it.
         console = Console(stderr=True)
         starts = track(
-            range(0, len(items), batch_size), 'fusing', console=console, transient=True,
-            disable=not (folders and console.is_terminal))
+            range(0, len(items), batch_size),
+            'fusing',
+            console=console,
+            transient=True,
+            disable=not (folders and console.is_terminal),
+        )
         for start in starts:
-            batch = items[start:start + batch_size]
+            batch = items[start : start + batch_size]
             for item, (pair, sample) in zip(batch, self._predict(batch)):
                 arrays = arrays_of(sample, self.model.num_classes)
                 if writer is not None:

@@ -1,4 +1,5 @@
 """What a user hands in, as a list of pairs, and the way of a pair to the model."""
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ class LoadPair(BaseTransform):
         names = results.pop('vi_name'), results.pop('ir_name')
         for image, name, value_range in zip((vi, ir), names, (self.loader.vi_range, self.loader.ir_range)):
             self._check(image, name, value_range == 'dtype')
-        img = self.loader.join(vi, ir, *names, float_range=(0., 255.))
+        img = self.loader.join(vi, ir, *names, float_range=(0.0, 255.0))
         results.update(img=img, img_path=names[0], img_shape=img.shape[:2], ori_shape=img.shape[:2])
         return results
 
@@ -64,8 +65,10 @@ class LoadPair(BaseTransform):
         if on_scale and not 0 <= low <= high <= 255:
             raise ValueError(f'{name} holds values from {low:g} to {high:g}; an image of floats is on the 0..255 scale')
         if on_scale and 0 < high <= 1:
-            raise ValueError(f'{name} holds values from {low:g} to {high:g}, which would be black: an image of floats '
-                             'is on the 0..255 scale. Multiply it by 255')
+            raise ValueError(
+                f'{name} holds values from {low:g} to {high:g}, which would be black: an image of floats '
+                'is on the 0..255 scale. Multiply it by 255'
+            )
 
 
 def build_pipeline(cfg: Config) -> Compose:
@@ -90,8 +93,10 @@ def build_pipeline(cfg: Config) -> Compose:
     transforms = [one for one in transforms if not isinstance(one, MMCVLoadAnnotations)]
     for one in transforms:
         if isinstance(one, LoadImageFromFile):
-            raise ValueError(f'the test pipeline of the config loads single images by {type(one).__name__}; a pair '
-                             'needs LoadPairFromFile')
+            raise ValueError(
+                f'the test pipeline of the config loads single images by {type(one).__name__}; a pair '
+                'needs LoadPairFromFile'
+            )
     if not any(isinstance(one, LoadPairFromFile) for one in transforms):
         transforms.insert(0, LoadPairFromFile())
     return Compose([LoadPair(one) if isinstance(one, LoadPairFromFile) else one for one in transforms])
@@ -125,22 +130,27 @@ def is_folder(images: Image | Sequence[Image]) -> bool:
 
 def _list_folders(ir: str, vi: str, allow_unpaired: bool, suffixes: dict) -> list[dict]:
     dataset = PairedSegDataset(
-        data_prefix=dict(vi_path=vi, ir_path=ir), test_mode=True, allow_unpaired=allow_unpaired, serialize_data=False,
-        **suffixes)
+        data_prefix=dict(vi_path=vi, ir_path=ir),
+        test_mode=True,
+        allow_unpaired=allow_unpaired,
+        serialize_data=False,
+        **suffixes,
+    )
     items = [dataset.get_data_info(i) for i in range(len(dataset))]
     return [
         dict(
             name=Path(os.path.relpath(item['vi_path'], vi)).with_suffix('').as_posix(),
             img_path=item['img_path'],
             vi_path=item['vi_path'],
-            ir_path=item['ir_path']) for item in items
+            ir_path=item['ir_path'],
+        )
+        for item in items
     ]
 
 
-def list_pairs(ir: Image | Sequence[Image],
-               vi: Image | Sequence[Image],
-               allow_unpaired: bool = False,
-               suffixes: dict | None = None) -> list[dict]:
+def list_pairs(
+    ir: Image | Sequence[Image], vi: Image | Sequence[Image], allow_unpaired: bool = False, suffixes: dict | None = None
+) -> list[dict]:
     """Match infrared and visible images.
 
     Args:
@@ -168,22 +178,24 @@ def list_pairs(ir: Image | Sequence[Image],
         return _list_folders(os.fspath(ir), os.fspath(vi), allow_unpaired, suffixes or {})
     if any(folders):
         folder, other = ('ir', 'vi') if folders[0] else ('vi', 'ir')
-        raise ValueError(f'{folder} is a folder, but {other} is not, or does not exist; give two folders, or '
-                         'files')
+        raise ValueError(f'{folder} is a folder, but {other} is not, or does not exist; give two folders, or files')
     if allow_unpaired:
         raise ValueError('allow_unpaired is for folders; in lists the n-th images belong together')
     (ir, ir_names), (vi, vi_names) = _as_list(ir, 'ir'), _as_list(vi, 'vi')
     if len(ir) != len(vi):
-        raise ValueError(f'there are {len(ir)} infrared and {len(vi)} visible images; the n-th images of both lists '
-                         'are a pair')
+        raise ValueError(
+            f'there are {len(ir)} infrared and {len(vi)} visible images; the n-th images of both lists are a pair'
+        )
     if not ir:
         raise ValueError('there is nothing to fuse: the lists are empty')
     items = []
     for i, (one_ir, one_vi) in enumerate(zip(ir, vi)):
         arrays = isinstance(one_ir, np.ndarray), isinstance(one_vi, np.ndarray)
         if any(arrays) != all(arrays):
-            raise TypeError(f'{ir_names[i]} and {vi_names[i]} are an array and a path; read the file with '
-                            'mmcv.imread(path, flag="unchanged")')
+            raise TypeError(
+                f'{ir_names[i]} and {vi_names[i]} are an array and a path; read the file with '
+                'mmcv.imread(path, flag="unchanged")'
+            )
         if all(arrays):
             items.append(dict(name=f'{i:06}', vi=one_vi, ir=one_ir, vi_name=vi_names[i], ir_name=ir_names[i]))
         else:

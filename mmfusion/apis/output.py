@@ -1,4 +1,5 @@
 """Where results go: arrays and files."""
+
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -31,7 +32,8 @@ def arrays_of(sample: SegDataSample, num_classes: int) -> dict[str, np.ndarray]:
     return dict(
         fused=to_uint8(sample.fused_img.data),
         weights=sample.fusion_weights.data[0].cpu().float().numpy(),
-        labels=sample.pred_sem_seg.data[0].cpu().numpy().astype(kind))
+        labels=sample.pred_sem_seg.data[0].cpu().numpy().astype(kind),
+    )
 
 
 class ResultWriter:
@@ -67,15 +69,19 @@ class ResultWriter:
             raise NotADirectoryError(f'out_dir is a file: {self.out_dir}')
         doubled = [name for name, number in Counter(names).items() if number > 1]
         if doubled:
-            raise ValueError(f'several pairs have one name and would be written to one file: {doubled[:5]}; fuse them '
-                             'in separate calls, or give folders')
+            raise ValueError(
+                f'several pairs have one name and would be written to one file: {doubled[:5]}; fuse them '
+                'in separate calls, or give folders'
+            )
         target = self.out_dir.resolve()
         folders = {Path(one).resolve() for one in inputs}
         for folder in folders:
             beside = whole or len(folders) > 1 or folder.name in (*KINDS, 'panels')
             if (beside and target == folder.parent) or (whole and target.is_relative_to(folder)):
-                raise ValueError(f'out_dir {self.out_dir} holds or is inside of the input folder {folder}, so that '
-                                 'files of the data set could be overwritten; choose another folder')
+                raise ValueError(
+                    f'out_dir {self.out_dir} holds or is inside of the input folder {folder}, so that '
+                    'files of the data set could be overwritten; choose another folder'
+                )
 
     def write(self, name: str, arrays: dict[str, np.ndarray], pair: Tensor, sample: SegDataSample) -> None:
         """Write the results of one pair.
@@ -93,7 +99,8 @@ class ResultWriter:
             fused=arrays['fused'],
             weights=colorize_weights(arrays['weights']),
             labels=arrays['labels'],
-            panels=panel_of(pair, sample, self.classes, self.palette))
+            panels=panel_of(pair, sample, self.classes, self.palette),
+        )
         for folder, picture in pictures.items():
             path = self.out_dir / folder / f'{name}.png'
             # Red and blue change places: OpenCV writes B, G, R.

@@ -2,6 +2,7 @@
 
 Pure torch, callables in and tensors out: this room knows neither mmengine nor any registry.
 """
+
 from .baseline import BASELINES, make_baseline
 from .isolation import Scorer, isolated
 from .quadrature import RULES, quadrature
@@ -10,6 +11,15 @@ from .shares import evidence_prior, infrared_share
 from .trajectory import TrajectoryAttribution
 
 __all__ = [
-    'BASELINES', 'ESTIMATORS', 'RULES', 'Scorer', 'TrajectoryAttribution', 'evidence_prior', 'infrared_share',
-    'isolated', 'make_baseline', 'quadrature', 'region_attribution'
+    'BASELINES',
+    'ESTIMATORS',
+    'RULES',
+    'Scorer',
+    'TrajectoryAttribution',
+    'evidence_prior',
+    'infrared_share',
+    'isolated',
+    'make_baseline',
+    'quadrature',
+    'region_attribution',
 ]

@@ -1,4 +1,5 @@
 """Baselines of integrated gradients: what an image without evidence looks like."""
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -54,8 +55,10 @@ def make_baseline(image: Tensor, baseline: str | Tensor) -> Tensor:
         try:
             return baseline.to(image).expand_as(image)
         except RuntimeError as error:
-            raise ValueError(f'a baseline of shape {tuple(baseline.shape)} does not broadcast to an image of shape '
-                             f'{tuple(image.shape)}') from error
+            raise ValueError(
+                f'a baseline of shape {tuple(baseline.shape)} does not broadcast to an image of shape '
+                f'{tuple(image.shape)}'
+            ) from error
     if not isinstance(baseline, str):
         raise TypeError(f'baseline must be a name or a tensor, got {type(baseline).__name__}')
     if baseline == 'black':

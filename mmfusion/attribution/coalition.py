@@ -1,4 +1,5 @@
 """Which regions of an image are shown together, to tell what each of them is worth."""
+
 import torch
 from torch import Tensor
 

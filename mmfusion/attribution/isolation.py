@@ -1,4 +1,5 @@
 """Looking at a network without touching it."""
+
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -45,8 +46,7 @@ def isolated(scorer: Scorer, device: torch.device) -> Iterator[None]:
             dtype = torch.get_autocast_dtype(device.type)
             # PyTorch releases that cache weights converted under no_grad would hand them, cut off from their
             # parameters, to the training pass that follows in the same autocast context.
-            stack.enter_context(
-                torch.autocast(device.type, dtype, enabled=dtype != torch.float16, cache_enabled=False))
+            stack.enter_context(torch.autocast(device.type, dtype, enabled=dtype != torch.float16, cache_enabled=False))
         try:
             # `train` is overridden in backbones with frozen parts, so every flag is set by itself, as it is restored.
             for child in modes:

@@ -1,4 +1,5 @@
 """Nodes and weights of the path integral of integrated gradients."""
+
 import numpy as np
 
 RULES = ('left', 'right', 'midpoint', 'trapezoid', 'gauss_legendre')

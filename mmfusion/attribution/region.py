@@ -1,4 +1,5 @@
 """Region attribution: how much evidence for a class a source image holds inside that class's region."""
+
 from collections.abc import Iterator
 
 import torch
@@ -14,20 +15,22 @@ ESTIMATORS = ('exact', 'multiplexed', 'endpoint', 'banzhaf')
 REGIONS = ('sample', 'batch')
 
 
-def region_attribution(scorer: Scorer,
-                       image: Tensor,
-                       labels: Tensor,
-                       num_classes: int,
-                       *,
-                       steps: int = 5,
-                       rule: str = 'gauss_legendre',
-                       baseline: str | Tensor = 'black',
-                       estimator: str = 'exact',
-                       pairs: int = 2,
-                       region: str = 'sample',
-                       max_batch: int | None = None,
-                       ignore_index: int = 255,
-                       generator: torch.Generator | None = None) -> Tensor:
+def region_attribution(
+    scorer: Scorer,
+    image: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    *,
+    steps: int = 5,
+    rule: str = 'gauss_legendre',
+    baseline: str | Tensor = 'black',
+    estimator: str = 'exact',
+    pairs: int = 2,
+    region: str = 'sample',
+    max_batch: int | None = None,
+    ignore_index: int = 255,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     r"""Integrated gradients of each class's mean score, averaged over that class's region.
 
     With the score :math:`s_c(X) = \operatorname{mean}_{p \in R_c} S_c(X)(p)` and the baseline :math:`X_0`,
@@ -121,13 +124,16 @@ def region_attribution(scorer: Scorer,
     return means.clamp(min=0)
 
 
-def _check(image: Tensor, labels: Tensor, num_classes: int, estimator: str, pairs: int, region: str,
-           max_batch: int | None) -> None:
+def _check(
+    image: Tensor, labels: Tensor, num_classes: int, estimator: str, pairs: int, region: str, max_batch: int | None
+) -> None:
     if image.ndim != 4 or not image.is_floating_point():
         raise ValueError(f'image must be a float tensor (B, C, H, W), got {image.dtype} of shape {tuple(image.shape)}')
     if labels.shape != (len(image), *image.shape[-2:]) or labels.is_floating_point():
-        raise ValueError(f'labels must be integers of shape {(len(image), *image.shape[-2:])} to go with an image of '
-                         f'shape {tuple(image.shape)}, got {labels.dtype} of shape {tuple(labels.shape)}')
+        raise ValueError(
+            f'labels must be integers of shape {(len(image), *image.shape[-2:])} to go with an image of '
+            f'shape {tuple(image.shape)}, got {labels.dtype} of shape {tuple(labels.shape)}'
+        )
     if num_classes < 1:
         raise ValueError(f'num_classes must be at least 1, got {num_classes}')
     if estimator not in ESTIMATORS:
@@ -148,8 +154,9 @@ def _scores(scorer: Scorer, images: Tensor, num_classes: int) -> Tensor:
     return scores.to(images.dtype)
 
 
-def _chunks(batch: int, nodes: list[float], weights: list[float], max_batch: int | None,
-            like: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _chunks(
+    batch: int, nodes: list[float], weights: list[float], max_batch: int | None, like: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Path points in portions: sample numbers (N,), path parameters (N, 1, 1, 1), quadrature weights (N, 1).
 
     All samples at the first node come first, so ``max_batch=batch`` walks node by node.
@@ -168,20 +175,21 @@ def _exact(scores: Tensor, points: Tensor, difference: Tensor, regions: Regions,
     for i, c in enumerate(classes):
         mask = (regions.index == c).to(scores.dtype)
         score = (scores[:, c] * mask * regions.inverse[:, c, None, None]).sum()
-        gradient, = torch.autograd.grad(score, points, retain_graph=i + 1 < len(classes))
+        (gradient,) = torch.autograd.grad(score, points, retain_graph=i + 1 < len(classes))
         sums[:, c] = ((gradient * difference).sum(1) * mask).sum((1, 2))
     return sums
 
 
-def _multiplexed(scores: Tensor, points: Tensor, difference: Tensor, regions: Regions,
-                 generator: torch.Generator | None) -> Tensor:
+def _multiplexed(
+    scores: Tensor, points: Tensor, difference: Tensor, regions: Regions, generator: torch.Generator | None
+) -> Tensor:
     """One backward pass for all classes; sums over each region (N, C + 1)."""
     generator = generator or _fresh_generator()
     signs = torch.randint(2, regions.inverse.shape, generator=generator, device=generator.device)
     signs = (2 * signs - 1).to(scores)
     index = regions.index.flatten(1)
     own = regions.own(scores).flatten(1)
-    gradient, = torch.autograd.grad((own * (signs * regions.inverse).gather(1, index)).sum(), points)
+    (gradient,) = torch.autograd.grad((own * (signs * regions.inverse).gather(1, index)).sum(), points)
     products = (gradient * difference).sum(1).flatten(1)
     return regions.sums(products) * signs
 
@@ -196,17 +204,25 @@ def _endpoint(scorer: Scorer, start: Tensor, end: Tensor, regions: Regions, max_
     """Difference of the mean scores at the two ends of the path (B, C)."""
     sums = torch.zeros_like(regions.inverse)
     rows = torch.arange(len(end), device=end.device)
-    signs = end.new_tensor([1., -1.]).repeat_interleave(len(end))
+    signs = end.new_tensor([1.0, -1.0]).repeat_interleave(len(end))
     with torch.no_grad():
-        for images, part, sign in zip(*(x.split(max_batch or len(x))
-                                        for x in (torch.cat([end, start]), rows.repeat(2), signs))):
+        for images, part, sign in zip(
+            *(x.split(max_batch or len(x)) for x in (torch.cat([end, start]), rows.repeat(2), signs))
+        ):
             own = regions[part].own(_scores(scorer, images, regions.num_classes))
             sums.index_add_(0, part, regions[part].sums(own) * sign[:, None])
     return regions.finish(sums)
 
 
-def _banzhaf(scorer: Scorer, start: Tensor, end: Tensor, regions: Regions, pairs: int, max_batch: int | None,
-             generator: torch.Generator | None) -> Tensor:
+def _banzhaf(
+    scorer: Scorer,
+    start: Tensor,
+    end: Tensor,
+    regions: Regions,
+    pairs: int,
+    max_batch: int | None,
+    generator: torch.Generator | None,
+) -> Tensor:
     """Mean gain of each class's score by its own region (B, C)."""
     signs = coalition_signs(regions.inverse > 0, pairs, generator or _fresh_generator())
     signs = torch.cat([signs, -signs]).to(end)

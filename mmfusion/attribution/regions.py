@@ -1,4 +1,5 @@
 """The pixels of each class, where sums and means over them are taken."""
+
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +18,9 @@ class Regions:
     """Whether a region is the union over the batch."""
 
     @classmethod
-    def from_labels(cls, labels: Tensor, num_classes: int, ignore_index: int, pooled: bool,
-                    dtype: torch.dtype) -> 'Regions':
+    def from_labels(
+        cls, labels: Tensor, num_classes: int, ignore_index: int, pooled: bool, dtype: torch.dtype
+    ) -> 'Regions':
         """Find the regions of a label map (B, H, W).
 
         Raises:
@@ -27,8 +29,10 @@ class Regions:
         ignored = labels == ignore_index
         outside = ~ignored & ((labels < 0) | (labels >= num_classes))
         if outside.any():
-            raise ValueError(f'labels hold the ids {labels[outside].unique().tolist()}, outside 0..{num_classes - 1} '
-                             f'and not ignore_index={ignore_index}; set num_classes or map the labels')
+            raise ValueError(
+                f'labels hold the ids {labels[outside].unique().tolist()}, outside 0..{num_classes - 1} '
+                f'and not ignore_index={ignore_index}; set num_classes or map the labels'
+            )
         index = labels.long().masked_fill(ignored, num_classes)
         sizes = torch.zeros(len(labels), num_classes + 1, dtype=dtype, device=labels.device)
         sizes.scatter_add_(1, index.flatten(1), torch.ones_like(index, dtype=dtype).flatten(1))

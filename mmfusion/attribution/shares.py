@@ -1,4 +1,5 @@
 """From the evidence in two sources to the share of one."""
+
 import torch
 from torch import Tensor
 
@@ -6,13 +7,15 @@ from torch import Tensor
 _WHOLE = ('endpoint', 'banzhaf')
 
 
-def evidence_prior(labels: Tensor,
-                   num_classes: int,
-                   *,
-                   estimator: str,
-                   smoothing: float,
-                   region: str = 'sample',
-                   ignore_index: int = 255) -> Tensor:
+def evidence_prior(
+    labels: Tensor,
+    num_classes: int,
+    *,
+    estimator: str,
+    smoothing: float,
+    region: str = 'sample',
+    ignore_index: int = 255,
+) -> Tensor:
     """Smoothing in units of the attributions.
 
     Args:
@@ -42,15 +45,17 @@ def evidence_prior(labels: Tensor,
     return (smoothing / sizes[:, :-1].clamp(min=1)).float()
 
 
-def infrared_share(region_ir: Tensor,
-                   region_vi: Tensor,
-                   labels: Tensor,
-                   *,
-                   estimator: str = 'exact',
-                   smoothing: float = 0.075,
-                   eps: float = 1e-8,
-                   region: str = 'sample',
-                   ignore_index: int = 255) -> Tensor:
+def infrared_share(
+    region_ir: Tensor,
+    region_vi: Tensor,
+    labels: Tensor,
+    *,
+    estimator: str = 'exact',
+    smoothing: float = 0.075,
+    eps: float = 1e-8,
+    region: str = 'sample',
+    ignore_index: int = 255,
+) -> Tensor:
     r"""Share of the infrared image in the evidence for each class.
 
     .. math:: \frac{E_I + \kappa}{E_I + E_V + 2 \kappa}
@@ -86,10 +91,6 @@ def infrared_share(region_ir: Tensor,
         (tensor([[0.8000]]), tensor([[0.7500]]))
     """
     prior = eps + evidence_prior(
-        labels,
-        region_ir.shape[1],
-        estimator=estimator,
-        smoothing=smoothing,
-        region=region,
-        ignore_index=ignore_index).to(region_ir)
+        labels, region_ir.shape[1], estimator=estimator, smoothing=smoothing, region=region, ignore_index=ignore_index
+    ).to(region_ir)
     return (region_ir + prior) / (region_ir + region_vi + 2 * prior)

@@ -1,4 +1,5 @@
 """Attribution along the unfolding's own iterates (the pathway function of UAAFusion, arXiv 2502.01467)."""
+
 import torch
 from torch import Tensor
 
@@ -29,12 +30,9 @@ class TrajectoryAttribution:
         ValueError: Unknown normalisation, or an interval below 1.
     """
 
-    def __init__(self,
-                 scorer: Scorer,
-                 labels: Tensor,
-                 ignore_index: int = 255,
-                 normalization: str = 'rms',
-                 interval: int = 1) -> None:
+    def __init__(
+        self, scorer: Scorer, labels: Tensor, ignore_index: int = 255, normalization: str = 'rms', interval: int = 1
+    ) -> None:
         if interval < 1:
             raise ValueError(f'interval must be at least 1, got {interval}')
         if normalization not in NORMALIZATIONS:
@@ -62,8 +60,10 @@ class TrajectoryAttribution:
             ValueError: The iterate or the scores do not have the shape that goes with the labels.
         """
         if fused.ndim != 4 or self.labels.shape != (len(fused), *fused.shape[-2:]):
-            raise ValueError(f'an iterate (B, 1, H, W) goes with labels (B, H, W), got {tuple(fused.shape)} and '
-                             f'{tuple(self.labels.shape)}')
+            raise ValueError(
+                f'an iterate (B, 1, H, W) goes with labels (B, H, W), got {tuple(fused.shape)} and '
+                f'{tuple(self.labels.shape)}'
+            )
         fused = fused.detach().to(torch.promote_types(fused.dtype, torch.float32))
         self._stage += 1
         if self._stage == 0:
@@ -82,13 +82,15 @@ class TrajectoryAttribution:
             images = fused.clone().requires_grad_()
             scores = self.scorer(images).to(images.dtype)
             if scores.ndim != 4 or scores.shape[0] != len(images) or scores.shape[-2:] != images.shape[-2:]:
-                raise ValueError(f'the scorer returned scores of shape {tuple(scores.shape)} for images of shape '
-                                 f'{tuple(images.shape)}; (B, C, H, W) of the same B, H and W was expected')
+                raise ValueError(
+                    f'the scorer returned scores of shape {tuple(scores.shape)} for images of shape '
+                    f'{tuple(images.shape)}; (B, C, H, W) of the same B, H and W was expected'
+                )
             labels = self.labels.detach().clone().long()[:, None]
             # A label that is no class has no score to select: take any, with weight zero.
             known = (labels != self.ignore_index) & (labels >= 0) & (labels < scores.shape[1])
             total = (scores.gather(1, labels.masked_fill(~known, 0)) * known).sum()
-            gradient, = torch.autograd.grad(total, images)
+            (gradient,) = torch.autograd.grad(total, images)
         return gradient if self.normalization == 'rms' else gradient / scores.numel()
 
     def _normalized(self, values: Tensor) -> Tensor:

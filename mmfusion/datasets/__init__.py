@@ -1,4 +1,5 @@
 """Datasets of image pairs and their transforms."""
+
 import contextlib
 import io
 
@@ -14,6 +15,13 @@ from .synthetic import SyntheticThermalScenes
 from .transforms import ApplyToModality, LoadPairAnnotations, LoadPairFromFile, PackFusionInputs, SkipLowContrast
 
 __all__ = [
-    'ApplyToModality', 'CWFIDDataset', 'LoadPairAnnotations', 'LoadPairFromFile', 'MSRSDataset', 'PackFusionInputs',
-    'PairedSegDataset', 'SkipLowContrast', 'SyntheticThermalScenes'
+    'ApplyToModality',
+    'CWFIDDataset',
+    'LoadPairAnnotations',
+    'LoadPairFromFile',
+    'MSRSDataset',
+    'PackFusionInputs',
+    'PairedSegDataset',
+    'SkipLowContrast',
+    'SyntheticThermalScenes',
 ]

@@ -1,4 +1,5 @@
 """CWFID: a field robot's view of crop and weed in red and near-infrared light."""
+
 from mmfusion.registry import DATASETS
 
 from .paired import PairedSegDataset

@@ -1,4 +1,5 @@
 """MSRS: road scenes in visible and long-wave infrared light, with semantic labels."""
+
 from mmfusion.registry import DATASETS
 
 from .paired import PairedSegDataset
@@ -42,6 +43,16 @@ class MSRSDataset(PairedSegDataset):
 
     METAINFO = dict(
         classes=('background', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail', 'color_cone', 'bump'),
-        palette=[[0, 0, 0], [64, 0, 128], [64, 64, 0], [0, 128, 192], [0, 0, 192], [128, 128, 0], [64, 64, 128],
-                 [192, 128, 128], [192, 64, 0]])
+        palette=[
+            [0, 0, 0],
+            [64, 0, 128],
+            [64, 64, 0],
+            [0, 128, 192],
+            [0, 0, 192],
+            [128, 128, 0],
+            [64, 64, 128],
+            [192, 128, 128],
+            [192, 64, 0],
+        ],
+    )
     DEFAULT_PREFIX = dict(vi_path='vi', ir_path='ir', seg_map_path='Segmentation_labels')

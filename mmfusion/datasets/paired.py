@@ -1,4 +1,5 @@
 """Pairs of a visible and an infrared image with a label map, in three folders."""
+
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -20,10 +21,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _as_suffixes(name: str, suffix: str | Sequence[str]) -> tuple[str, ...]:
-    suffixes = (suffix, ) if isinstance(suffix, str) else tuple(suffix)
+    suffixes = (suffix,) if isinstance(suffix, str) else tuple(suffix)
     if not suffixes or not all(isinstance(one, str) and one for one in suffixes):
-        raise ValueError(f'{name} must be a non-empty string or a sequence of them, such as ".png" or '
-                         f'("_ir.png", "_ir.tif"), but is {suffix!r}.')
+        raise ValueError(
+            f'{name} must be a non-empty string or a sequence of them, such as ".png" or '
+            f'("_ir.png", "_ir.tif"), but is {suffix!r}.'
+        )
     # '_ir.png' has to win over '.png', hence the longest first.
     return tuple(sorted(suffixes, key=len, reverse=True))
 
@@ -32,29 +35,34 @@ def _stem(name: str, suffixes: Sequence[str]) -> str | None:
     """Name without the suffix it ends with (upper or lower case), or None when it ends with none of them."""
     for suffix in suffixes:
         if name.lower().endswith(suffix.lower()):
-            return name[:-len(suffix)]
+            return name[: -len(suffix)]
     return None
 
 
 def _files_by_stem(folder: str, key: str, suffixes: tuple[str, ...], backend_args: dict | None) -> dict[str, str]:
     """Files of a folder and its sub-folders: stem to path, both relative to the folder."""
     if not fileio.isdir(folder, backend_args=backend_args):
-        raise FileNotFoundError(f'The folder of {key!r} does not exist: {folder}. Correct data_root or '
-                                f'data_prefix[{key!r}].')
+        raise FileNotFoundError(
+            f'The folder of {key!r} does not exist: {folder}. Correct data_root or data_prefix[{key!r}].'
+        )
     files, others = {}, []
     for name in sorted(fileio.list_dir_or_file(folder, list_dir=False, recursive=True, backend_args=backend_args)):
         stem = _stem(name, suffixes)
         if stem is None:
             others.append(name)
         elif stem in files:
-            raise ValueError(f'{folder} holds two files of the same name without suffix: {files[stem]} and {name}. '
-                             f'Remove one, or narrow {key.replace("_path", "_suffix")} (now {suffixes}).')
+            raise ValueError(
+                f'{folder} holds two files of the same name without suffix: {files[stem]} and {name}. '
+                f'Remove one, or narrow {key.replace("_path", "_suffix")} (now {suffixes}).'
+            )
         else:
             files[stem] = name
     if not files:
         found = f'it holds {len(others)} other files: {_listed(others)}' if others else 'it is empty'
-        raise FileNotFoundError(f'The folder of {key!r} has no file that ends with one of {suffixes}: {folder} '
-                                f'({found}). Correct the folder or {key.replace("_path", "_suffix")}.')
+        raise FileNotFoundError(
+            f'The folder of {key!r} has no file that ends with one of {suffixes}: {folder} '
+            f'({found}). Correct the folder or {key.replace("_path", "_suffix")}.'
+        )
     return files
 
 
@@ -99,17 +107,19 @@ class PairedSegDataset(BaseSegDataset):
 
     DEFAULT_PREFIX: dict = dict(vi_path='vi', ir_path='ir', seg_map_path='labels')
 
-    def __init__(self,
-                 ann_file: str = '',
-                 vi_suffix: str | Sequence[str] = IMAGE_SUFFIXES,
-                 ir_suffix: str | Sequence[str] = IMAGE_SUFFIXES,
-                 seg_map_suffix: str | Sequence[str] = LABEL_SUFFIXES,
-                 data_prefix: Mapping[str, str] | None = None,
-                 require_labels: bool | None = None,
-                 allow_unpaired: bool = False,
-                 metainfo: Mapping | None = None,
-                 test_mode: bool = False,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        ann_file: str = '',
+        vi_suffix: str | Sequence[str] = IMAGE_SUFFIXES,
+        ir_suffix: str | Sequence[str] = IMAGE_SUFFIXES,
+        seg_map_suffix: str | Sequence[str] = LABEL_SUFFIXES,
+        data_prefix: Mapping[str, str] | None = None,
+        require_labels: bool | None = None,
+        allow_unpaired: bool = False,
+        metainfo: Mapping | None = None,
+        test_mode: bool = False,
+        **kwargs,
+    ) -> None:
         if 'img_suffix' in kwargs:
             raise TypeError('A pair has no img_suffix: use vi_suffix and ir_suffix.')
         self.vi_suffix = _as_suffixes('vi_suffix', vi_suffix)
@@ -118,15 +128,24 @@ class PairedSegDataset(BaseSegDataset):
         data_prefix, self.with_labels = self._resolve_prefix(data_prefix, require_labels, test_mode)
         if test_mode and not (metainfo or self.METAINFO).get('classes'):
             if self.with_labels:
-                raise ValueError(f"{type(self).__name__} has labels but no class names, which testing needs: give "
-                                 "metainfo=dict(classes=(...)), or leave out data_prefix['seg_map_path'].")
+                raise ValueError(
+                    f'{type(self).__name__} has labels but no class names, which testing needs: give '
+                    "metainfo=dict(classes=(...)), or leave out data_prefix['seg_map_path']."
+                )
             # mmseg insists on class names in testing; for fusion alone there is nothing to name.
             metainfo = dict(metainfo or {}, classes=(), palette=[])
-        super().__init__(ann_file=ann_file, seg_map_suffix=_as_suffixes('seg_map_suffix', seg_map_suffix),
-                         data_prefix=data_prefix, metainfo=metainfo, test_mode=test_mode, **kwargs)
+        super().__init__(
+            ann_file=ann_file,
+            seg_map_suffix=_as_suffixes('seg_map_suffix', seg_map_suffix),
+            data_prefix=data_prefix,
+            metainfo=metainfo,
+            test_mode=test_mode,
+            **kwargs,
+        )
 
-    def _resolve_prefix(self, data_prefix: Mapping[str, str] | None, require_labels: bool | None,
-                        test_mode: bool) -> tuple[dict, bool]:
+    def _resolve_prefix(
+        self, data_prefix: Mapping[str, str] | None, require_labels: bool | None, test_mode: bool
+    ) -> tuple[dict, bool]:
         if data_prefix is None:
             data_prefix = dict(self.DEFAULT_PREFIX)
             if require_labels is False:
@@ -134,28 +153,38 @@ class PairedSegDataset(BaseSegDataset):
         data_prefix = {key: folder for key, folder in data_prefix.items() if folder is not None}
         unknown = sorted(set(data_prefix) - set(_PREFIX_KEYS))
         if unknown:
-            raise ValueError(f'Unknown key(s) {unknown} in data_prefix. Known are {list(_PREFIX_KEYS)}; a visible '
-                             "image's folder is 'vi_path', not 'img_path'.")
+            raise ValueError(
+                f'Unknown key(s) {unknown} in data_prefix. Known are {list(_PREFIX_KEYS)}; a visible '
+                "image's folder is 'vi_path', not 'img_path'."
+            )
         absent = [key for key in ('vi_path', 'ir_path') if key not in data_prefix]
         if absent:
-            raise ValueError(f'data_prefix lacks {absent}: both modalities need a folder, such as '
-                             "dict(vi_path='vi', ir_path='ir', seg_map_path='labels').")
+            raise ValueError(
+                f'data_prefix lacks {absent}: both modalities need a folder, such as '
+                "dict(vi_path='vi', ir_path='ir', seg_map_path='labels')."
+            )
         has_folder = 'seg_map_path' in data_prefix
         if require_labels is None:
             require_labels = has_folder or not test_mode
         if require_labels and not has_folder:
-            raise ValueError(f"{type(self).__name__} needs labels, but data_prefix has no 'seg_map_path'. Add the "
-                             'folder, or set require_labels=False to do without labels.')
+            raise ValueError(
+                f"{type(self).__name__} needs labels, but data_prefix has no 'seg_map_path'. Add the "
+                'folder, or set require_labels=False to do without labels.'
+            )
         if has_folder and not require_labels:
-            raise ValueError(f"require_labels=False contradicts data_prefix['seg_map_path'] = "
-                             f"{data_prefix['seg_map_path']!r}: leave out one of the two.")
+            raise ValueError(
+                f"require_labels=False contradicts data_prefix['seg_map_path'] = "
+                f'{data_prefix["seg_map_path"]!r}: leave out one of the two.'
+            )
         return data_prefix, require_labels
 
     def _split_stems(self, known: set[str]) -> list[str]:
         """Stems of the split file, in its order."""
         if not fileio.exists(self.ann_file, backend_args=self.backend_args):
-            raise FileNotFoundError(f'The split file does not exist: {self.ann_file}. Correct ann_file or leave it out '
-                                    'to use every pair of the folders.')
+            raise FileNotFoundError(
+                f'The split file does not exist: {self.ann_file}. Correct ann_file or leave it out '
+                'to use every pair of the folders.'
+            )
         lines = fileio.get_text(self.ann_file, backend_args=self.backend_args).splitlines()
         stems = []
         for line in filter(None, map(str.strip, lines)):
@@ -171,15 +200,19 @@ class PairedSegDataset(BaseSegDataset):
             return
         text = '\n'.join(f'  {len(names)} {what}: {_listed(names)}' for what, names in problems.items())
         if self.allow_unpaired and complete:
-            print_log(f'{type(self).__name__} leaves out incomplete pairs and uses {complete}:\n{text}', 'current',
-                      logging.WARNING)
+            print_log(
+                f'{type(self).__name__} leaves out incomplete pairs and uses {complete}:\n{text}',
+                'current',
+                logging.WARNING,
+            )
             return
         use_rest = f'set allow_unpaired=True to use only the {complete} complete pairs'
         remedy = use_rest if complete else 'check the folders'
         raise ValueError(
             f'{type(self).__name__}: not every pair is complete.\n{text}\nPairs are matched by the file name without '
             f'its suffix (vi_suffix={self.vi_suffix}, ir_suffix={self.ir_suffix}, '
-            f'seg_map_suffix={self.seg_map_suffix}). Add the files, correct the suffixes, or {remedy}.')
+            f'seg_map_suffix={self.seg_map_suffix}). Add the files, correct the suffixes, or {remedy}.'
+        )
 
     def load_data_list(self) -> list[dict]:
         """Match the files of the folders.
@@ -189,8 +222,11 @@ class PairedSegDataset(BaseSegDataset):
         """
         folders = self.data_prefix
         suffixes = dict(vi_path=self.vi_suffix, ir_path=self.ir_suffix, seg_map_path=self.seg_map_suffix)
-        files = {key: _files_by_stem(folders[key], key, suffixes[key], self.backend_args)
-                 for key in _PREFIX_KEYS if key in folders}
+        files = {
+            key: _files_by_stem(folders[key], key, suffixes[key], self.backend_args)
+            for key in _PREFIX_KEYS
+            if key in folders
+        }
         vi, ir = files['vi_path'], files['ir_path']
         labels = files.get('seg_map_path', vi)
 
@@ -200,21 +236,31 @@ class PairedSegDataset(BaseSegDataset):
             stems = sorted(set(vi) | set(ir))
         complete = [stem for stem in stems if stem in vi and stem in ir and stem in labels]
         wanted = 'listed' if self.ann_file else 'infrared'
-        self._check_complete({
-            f"{wanted} without a visible image in {folders['vi_path']}": [s for s in stems if s not in vi],
-            f"visible without an infrared image in {folders['ir_path']}": [s for s in stems if s in vi and s not in ir],
-            f"without a label in {folders.get('seg_map_path')}": [s for s in stems if s in vi and s not in labels],
-        }, len(complete))
+        self._check_complete(
+            {
+                f'{wanted} without a visible image in {folders["vi_path"]}': [s for s in stems if s not in vi],
+                f'visible without an infrared image in {folders["ir_path"]}': [
+                    s for s in stems if s in vi and s not in ir
+                ],
+                f'without a label in {folders.get("seg_map_path")}': [s for s in stems if s in vi and s not in labels],
+            },
+            len(complete),
+        )
 
         label_map = self.label_map
         if label_map is not None:
             # mmseg writes 255 for classes that are left out, whatever the ignore index is.
             label_map = {old: self.ignore_index if new == 255 else new for old, new in label_map.items()}
-        common = dict(label_map=label_map, reduce_zero_label=self.reduce_zero_label,
-                      num_classes=len(self._metainfo.get('classes') or ()) or None, ignore_index=self.ignore_index)
+        common = dict(
+            label_map=label_map,
+            reduce_zero_label=self.reduce_zero_label,
+            num_classes=len(self._metainfo.get('classes') or ()) or None,
+            ignore_index=self.ignore_index,
+        )
         data_list = []
         for stem in complete:
-            paths = {key: fileio.join_path(folders[key], files[key][stem], backend_args=self.backend_args)
-                     for key in files}
+            paths = {
+                key: fileio.join_path(folders[key], files[key][stem], backend_args=self.backend_args) for key in files
+            }
             data_list.append(dict(img_path=paths['vi_path'], **paths, **common, seg_fields=[]))
         return data_list

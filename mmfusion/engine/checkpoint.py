@@ -1,4 +1,5 @@
 """Whether a checkpoint belongs to a model."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
     """
     return {
         name.removeprefix('module.'): value
-        for name, value in checkpoint.get('state_dict', checkpoint).items() if hasattr(value, 'shape')
+        for name, value in checkpoint.get('state_dict', checkpoint).items()
+        if hasattr(value, 'shape')
     }
 
 
@@ -48,13 +50,16 @@ class CheckpointFit:
             str: One sentence with examples, and the remedy.
         """
         ours = len(self.fitting) + len(self.missing) + len(self.other)
-        shapes = ', '.join(f'{name} {theirs} where the model has {model}'
-                           for name, (theirs, model) in list(self.other.items())[:3])
-        return (f'the checkpoint{f" {source}" if source else ""} is of another architecture than the config: '
-                f'{len(self.fitting)} of {ours} weights fit, {len(self.missing)} are missing, such as '
-                f'{list(self.missing[:3])}, and {len(self.other)} have another shape{": " + shapes if shapes else ""}. '
-                f'The checkpoint has {len(self.unknown)} that the model has not. Use the config that the checkpoint '
-                'was trained with')
+        shapes = ', '.join(
+            f'{name} {theirs} where the model has {model}' for name, (theirs, model) in list(self.other.items())[:3]
+        )
+        return (
+            f'the checkpoint{f" {source}" if source else ""} is of another architecture than the config: '
+            f'{len(self.fitting)} of {ours} weights fit, {len(self.missing)} are missing, such as '
+            f'{list(self.missing[:3])}, and {len(self.other)} have another shape{": " + shapes if shapes else ""}. '
+            f'The checkpoint has {len(self.unknown)} that the model has not. Use the config that the checkpoint '
+            'was trained with'
+        )
 
 
 def compare_checkpoint(model: nn.Module, checkpoint: Mapping) -> CheckpointFit:
@@ -78,6 +83,8 @@ def compare_checkpoint(model: nn.Module, checkpoint: Mapping) -> CheckpointFit:
     return CheckpointFit(
         fitting=tuple(name for name in ours if theirs.get(name) == ours[name]),
         missing=tuple(sorted(name for name in ours if name not in theirs)),
-        other={name: (theirs[name], ours[name]) for name in sorted(ours) if name in theirs and
-               theirs[name] != ours[name]},
-        unknown=tuple(sorted(set(theirs) - set(ours))))
+        other={
+            name: (theirs[name], ours[name]) for name in sorted(ours) if name in theirs and theirs[name] != ours[name]
+        },
+        unknown=tuple(sorted(set(theirs) - set(ours))),
+    )

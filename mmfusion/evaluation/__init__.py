@@ -1,4 +1,5 @@
 """Evaluation: fusion metrics as functions, and as a metric of the runner beside mmsegmentation's."""
+
 # First, so that `IoUMetric` and the other metrics of mmsegmentation are found from a config of mmfusion's scope.
 import mmseg.evaluation  # noqa: F401
 

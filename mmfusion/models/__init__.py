@@ -1,4 +1,5 @@
 """Models: fusions, the segmentor that joins fusion and segmentation, losses and preprocessing."""
+
 # mmseg's own models must be registered before a config with `default_scope = 'mmfusion'` asks for one: a registry
 # imports its own locations by itself, but not those of its parent.
 import mmseg.models  # noqa: F401
@@ -22,7 +23,20 @@ from .scorer import SegmentorScorer
 from .segmentors import FusionSegmentor
 
 __all__ = [
-    'AttributionFusionLoss', 'AverageFusion', 'BaseFusion', 'ConcatenationFusion', 'DilatedMobileNetV2',
-    'FusionDataPreProcessor', 'FusionResult', 'FusionSegmentor', 'InfraredOnly', 'JointGradientLoss', 'MaximumFusion',
-    'MemoryUnfoldingHead', 'ReleasedDeepLabHead', 'SegmentorScorer', 'UAAFusion', 'VisibleOnly'
+    'AttributionFusionLoss',
+    'AverageFusion',
+    'BaseFusion',
+    'ConcatenationFusion',
+    'DilatedMobileNetV2',
+    'FusionDataPreProcessor',
+    'FusionResult',
+    'FusionSegmentor',
+    'InfraredOnly',
+    'JointGradientLoss',
+    'MaximumFusion',
+    'MemoryUnfoldingHead',
+    'ReleasedDeepLabHead',
+    'SegmentorScorer',
+    'UAAFusion',
+    'VisibleOnly',
 ]

@@ -1,4 +1,5 @@
 """Luminance and chroma (ITU-R BT.601, full range)."""
+
 import torch
 from torch import Tensor
 
@@ -44,8 +45,10 @@ def merge_luminance(luminance: Tensor, chroma: Tensor) -> Tensor:
         ValueError: Not one and two channels.
     """
     if luminance.ndim != 4 or luminance.shape[1] != 1 or chroma.ndim != 4 or chroma.shape[1] != 2:
-        raise ValueError('luminance (B, 1, H, W) and chroma (B, 2, H, W) are needed, got shapes '
-                         f'{tuple(luminance.shape)} and {tuple(chroma.shape)}')
+        raise ValueError(
+            'luminance (B, 1, H, W) and chroma (B, 2, H, W) are needed, got shapes '
+            f'{tuple(luminance.shape)} and {tuple(chroma.shape)}'
+        )
     cb, cr = chroma.split(1, dim=1)
     r = luminance + (2 - 2 * _KR) * cr
     b = luminance + (2 - 2 * _KB) * cb

@@ -1,4 +1,5 @@
 """torch.compile where it works."""
+
 import functools
 import warnings
 from collections.abc import Callable
@@ -10,10 +11,11 @@ import torch
 def _failures() -> tuple[type[Exception], ...]:
     """What PyTorch raises when it cannot compile; a mistake in the function itself is not among it."""
     from torch._dynamo.exc import TorchDynamoException
+
     try:
         from torch._inductor.exc import InductorError
     except ImportError:  # Before PyTorch 2.7 such errors came wrapped by Dynamo.
-        return (TorchDynamoException, )
+        return (TorchDynamoException,)
     return TorchDynamoException, InductorError
 
 
@@ -47,8 +49,11 @@ def compiled_or_eager(function: Callable, **options: Any) -> Callable:
             failed = True
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = ' '.join(lines[:2]) or type(error).__name__  # The second line names the cause.
-            warnings.warn(f'{function.__qualname__} could not be compiled and runs as it is ({reason}); '
-                          'torch.compile needs a compiler: a C++ one on a CPU, Triton on a GPU', stacklevel=2)
+            warnings.warn(
+                f'{function.__qualname__} could not be compiled and runs as it is ({reason}); '
+                'torch.compile needs a compiler: a C++ one on a CPU, Triton on a GPU',
+                stacklevel=2,
+            )
             return function(*args, **kwargs)
 
     return call

@@ -1,4 +1,5 @@
 """A batch of pairs on its way to the device and into the model's range."""
+
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -67,15 +68,17 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         (0, 24, 0, 2)
     """
 
-    def __init__(self,
-                 size: tuple[int, int] | None = None,
-                 size_divisor: int | None = None,
-                 pad_mode: str = 'replicate',
-                 pad_val: float = 0,
-                 seg_pad_val: int = 255,
-                 bgr_to_rgb: bool = True,
-                 test_cfg: dict | None = None,
-                 non_blocking: bool = False) -> None:
+    def __init__(
+        self,
+        size: tuple[int, int] | None = None,
+        size_divisor: int | None = None,
+        pad_mode: str = 'replicate',
+        pad_val: float = 0,
+        seg_pad_val: int = 255,
+        bgr_to_rgb: bool = True,
+        test_cfg: dict | None = None,
+        non_blocking: bool = False,
+    ) -> None:
         super().__init__(non_blocking=non_blocking)
         if pad_mode not in _PAD_MODES:
             raise ValueError(f'pad_mode must be one of {_PAD_MODES}, but is {pad_mode!r}.')
@@ -98,17 +101,20 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
     @staticmethod
     def _unpack(data: Mapping, training: bool) -> tuple[list[Tensor], list[BaseDataElement] | None]:
         if not isinstance(data, Mapping) or 'inputs' not in data:
-            raise TypeError("A batch must be a dict with 'inputs' and 'data_samples', as pseudo_collate makes it, but "
-                            f'is {list(data) if isinstance(data, Mapping) else type(data).__name__}.')
+            raise TypeError(
+                "A batch must be a dict with 'inputs' and 'data_samples', as pseudo_collate makes it, but "
+                f'is {list(data) if isinstance(data, Mapping) else type(data).__name__}.'
+            )
         inputs, samples = data['inputs'], data.get('data_samples')
         if isinstance(inputs, Tensor):
             if inputs.ndim != 4:
-                raise ValueError('A stacked batch must have shape (B, 4, H, W), but has '
-                                 f'{tuple(inputs.shape)}.')
+                raise ValueError(f'A stacked batch must have shape (B, 4, H, W), but has {tuple(inputs.shape)}.')
             inputs = list(inputs)
         if not isinstance(inputs, (list, tuple)) or not all(isinstance(one, Tensor) for one in inputs):
-            raise TypeError("'inputs' must be a list of tensors (4, h, w) or one tensor (B, 4, H, W), but is "
-                            f'{type(inputs).__name__}.')
+            raise TypeError(
+                "'inputs' must be a list of tensors (4, h, w) or one tensor (B, 4, H, W), but is "
+                f'{type(inputs).__name__}.'
+            )
         if not inputs:
             raise ValueError('The batch is empty.')
         if samples is None:
@@ -116,8 +122,10 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
                 raise ValueError("Training needs 'data_samples' with labels: end the pipeline with PackFusionInputs.")
             return list(inputs), None
         if not isinstance(samples, (list, tuple)) or not all(isinstance(one, BaseDataElement) for one in samples):
-            raise TypeError(f"'data_samples' must be a list of SegDataSample, but is {type(samples).__name__}; use "
-                            'pseudo_collate as collate_fn.')
+            raise TypeError(
+                f"'data_samples' must be a list of SegDataSample, but is {type(samples).__name__}; use "
+                'pseudo_collate as collate_fn.'
+            )
         if len(samples) != len(inputs):
             raise ValueError(f'{len(inputs)} images, but {len(samples)} data samples.')
         return list(inputs), list(samples)
@@ -125,15 +133,19 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
     @staticmethod
     def _check_image(image: Tensor, name: str) -> None:
         if image.ndim != 3 or image.shape[0] != 4 or 0 in image.shape:
-            raise ValueError(f'A pair has shape (4, h, w), channels B, G, R, infrared, but {name} has '
-                             f'{tuple(image.shape)}. Load it with LoadPairFromFile and end with PackFusionInputs.')
+            raise ValueError(
+                f'A pair has shape (4, h, w), channels B, G, R, infrared, but {name} has '
+                f'{tuple(image.shape)}. Load it with LoadPairFromFile and end with PackFusionInputs.'
+            )
         if image.dtype == torch.uint8:
             return
         low, high = image.min().item(), image.max().item()  # both are NaN as soon as one pixel is
         if not -_OVERSHOOT <= low <= high <= 255 + _OVERSHOOT:
-            raise ValueError(f'{name} holds values from {low} to {high}; a pair is finite and on the 0..255 scale. '
-                             'Check the file; sources of more than 8 bit may need ir_range or vi_range of '
-                             'LoadPairFromFile.')
+            raise ValueError(
+                f'{name} holds values from {low} to {high}; a pair is finite and on the 0..255 scale. '
+                'Check the file; sources of more than 8 bit may need ir_range or vi_range of '
+                'LoadPairFromFile.'
+            )
 
     def _target_size(self, inputs: list[Tensor], training: bool) -> tuple[int, int]:
         size, divisor = self.train_target if training else self.test_target
@@ -153,16 +165,19 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
             image = F.pad(image[None], padding, mode=self.pad_mode, value=value)[0]
         return (image / 255).clamp_(0, 1)
 
-    def _pad_labels(self, sample: BaseDataElement, shape: tuple[int, int], padding: tuple[int, int, int, int],
-                    name: str) -> None:
+    def _pad_labels(
+        self, sample: BaseDataElement, shape: tuple[int, int], padding: tuple[int, int, int, int], name: str
+    ) -> None:
         for key in _LABELS:
             if key not in sample:
                 continue
             label = getattr(sample, key)
             data = label.data
             if tuple(data.shape[-2:]) != shape:
-                raise ValueError(f'{key} of {name} has {tuple(data.shape[-2:])} pixels, but its image {shape}. In a '
-                                 'training pipeline LoadPairAnnotations stands before the geometric transforms.')
+                raise ValueError(
+                    f'{key} of {name} has {tuple(data.shape[-2:])} pixels, but its image {shape}. In a '
+                    'training pipeline LoadPairAnnotations stands before the geometric transforms.'
+                )
             # PixelData refuses another size while the old data is there.
             del label.data
             label.data = F.pad(data, padding, value=self.seg_pad_val)
@@ -185,8 +200,12 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
                 labels do not fit. The message names the file.
         """
         inputs, samples = self._unpack(data, training)
-        names = [f'image {i} of the batch' if samples is None else samples[i].metainfo.get('img_path') or
-                 f'image {i} of the batch' for i in range(len(inputs))]
+        names = [
+            f'image {i} of the batch'
+            if samples is None
+            else samples[i].metainfo.get('img_path') or f'image {i} of the batch'
+            for i in range(len(inputs))
+        ]
         # Before the copy to the device, where looking at a value would wait for it.
         for image, name in zip(inputs, names):
             self._check_image(image, name)
@@ -202,6 +221,7 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
             batch.append(self._to_model_range(image, padding))
             if training:
                 self._pad_labels(sample, shape, padding, name)
-            sample.set_metainfo(dict(img_shape=shape, pad_shape=(height, width), padding_size=padding,
-                                     img_padding_size=padding))
+            sample.set_metainfo(
+                dict(img_shape=shape, pad_shape=(height, width), padding_size=padding, img_padding_size=padding)
+            )
         return dict(inputs=torch.stack(batch), data_samples=samples)

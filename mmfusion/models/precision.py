@@ -1,4 +1,5 @@
 """Precision of what is summed up or saturates."""
+
 import torch
 from torch import Tensor
 

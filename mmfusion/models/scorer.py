@@ -1,4 +1,5 @@
 """An mmseg segmentor seen as a function of one luminance image."""
+
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -9,7 +10,7 @@ from .precision import at_least_float32
 
 SCORES = ('softmax', 'sigmoid', 'logit')
 MODES = ('eval', 'keep')
-DTYPES = ('bfloat16', )
+DTYPES = ('bfloat16',)
 
 
 def plain_metas(images: Tensor) -> list[dict]:
@@ -69,12 +70,14 @@ class SegmentorScorer:
         ValueError: An option is unknown.
     """
 
-    def __init__(self,
-                 segmentor: nn.Module,
-                 prepare: Callable[[Tensor], Tensor],
-                 score: str = 'softmax',
-                 mode: str = 'eval',
-                 dtype: str | None = None) -> None:
+    def __init__(
+        self,
+        segmentor: nn.Module,
+        prepare: Callable[[Tensor], Tensor],
+        score: str = 'softmax',
+        mode: str = 'eval',
+        dtype: str | None = None,
+    ) -> None:
         if score not in SCORES:
             raise ValueError(f'unknown score {score!r}; choose one of {", ".join(SCORES)}')
         if mode not in MODES:

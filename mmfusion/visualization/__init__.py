@@ -1,4 +1,5 @@
 """Pictures of what fusion and segmentation did."""
+
 # mmseg's visualizer must be registered before a config asks for it; see mmfusion.models.
 import mmseg.visualization  # noqa: F401
 

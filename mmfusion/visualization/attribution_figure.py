@@ -1,4 +1,5 @@
 """A figure of where the segmentor finds its evidence in one pair, and what the fusion makes of it."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -55,7 +56,7 @@ class AttributionReport:
     """Numbers of nodes of the path integral, ascending."""
     score_difference: np.ndarray
     """``s_c(X) - s_c(X0)`` (2, C): infrared, visible."""
-    prior: np.ndarray | float = 0.
+    prior: np.ndarray | float = 0.0
     """What each source is credited with in advance, in units of the attributions, as a number or per class (C,); see
     :func:`mmfusion.attribution.infrared_share`."""
     integrals: dict[str, np.ndarray] = field(default_factory=dict)
@@ -105,7 +106,8 @@ class AttributionReport:
                 source: dict(
                     score_difference=float(self.score_difference[s, c]),
                     integral={rule: values[:, s, c].tolist() for rule, values in self.integrals.items()},
-                    delta={rule: self.delta(rule)[:, s, c].tolist() for rule in self.integrals})
+                    delta={rule: self.delta(rule)[:, s, c].tolist() for rule in self.integrals},
+                )
                 for s, source in enumerate(_SOURCES)
             }
             per_class[self.classes[c]] = dict(
@@ -113,11 +115,17 @@ class AttributionReport:
                 attribution_infrared=float(self.region_ir[c]),
                 attribution_visible=float(self.region_vi[c]),
                 share_infrared=None if np.isnan(share[c]) else float(share[c]),
-                convergence=convergence)
+                convergence=convergence,
+            )
         stages = [
-            dict(attention_min=float(a.min()), attention_max=float(a.max()),
-                 attention_rms=float(np.sqrt((a**2).mean())), gate_min=float(_sigmoid(a.min())),
-                 gate_max=float(_sigmoid(a.max()))) for a in self.attention
+            dict(
+                attention_min=float(a.min()),
+                attention_max=float(a.max()),
+                attention_rms=float(np.sqrt((a**2).mean())),
+                gate_min=float(_sigmoid(a.min())),
+                gate_max=float(_sigmoid(a.max())),
+            )
+            for a in self.attention
         ]
         return dict(labels=self.labels_from, **self.options, nodes=list(self.nodes), classes=per_class, stages=stages)
 
@@ -143,8 +151,9 @@ def _draw_pictures(part: SubFigure, report: AttributionReport) -> None:
     _show(axes[2], report.fused, 'fused', cmap='gray', vmin=0, vmax=255)
     weights = _show(axes[3], report.weight_ir, 'weight of infrared', cmap='coolwarm', vmin=0, vmax=1)
     bar = part.colorbar(weights, cax=part.add_subplot(grid[1, 3]), orientation='horizontal', ticks=[0, 0.5, 1])
-    for label, place in zip(bar.ax.set_xticklabels(['0 visible', '½', '1 infrared'], fontsize=8),
-                            ('left', 'center', 'right')):
+    for label, place in zip(
+        bar.ax.set_xticklabels(['0 visible', '½', '1 infrared'], fontsize=8), ('left', 'center', 'right')
+    ):
         label.set_horizontalalignment(place)  # Inside of the column, so that the pictures keep their distance.
     _show(axes[4], colorize_labels(report.prediction, report.palette), 'prediction of the fused image')
     _show(axes[5], colorize_labels(report.labels, report.palette), f'regions: {report.labels_from}')
@@ -174,8 +183,7 @@ def _draw_regions(part: SubFigure, report: AttributionReport) -> None:
     left.axvline(0.5, color='black', linewidth=0.8, linestyle=':')
     left.set(xlim=(0, 1.2), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel='share of the evidence')
     what = 'infrared share, smoothed' if np.any(report.prior) else 'infrared share $A_I / (A_I + A_V)$'
-    left.set_title(what + ('' if options['used'] else ' (not used by this fusion)'),
-                   fontsize=10)
+    left.set_title(what + ('' if options['used'] else ' (not used by this fusion)'), fontsize=10)
 
     pairs = np.stack([report.region_ir[present], report.region_vi[present]])
     positive = pairs[pairs > 0]
@@ -210,10 +218,17 @@ def _draw_attention(part: SubFigure, attention: np.ndarray) -> None:
     # A gradient has few large values, which would leave the rest blank.
     limit = float(np.quantile(np.abs(attention), 0.99)) or 1.0
     for k, values in enumerate(attention):
-        maps = _show(axes[0, k], values, f'attention $a_{{{k}}}$' + ('' if values.any() else ' = 0'), cmap='RdBu_r',
-                     vmin=-limit, vmax=limit)
-        gates = _show(axes[1, k], _sigmoid(values), f'gate $\\sigma(a_{{{k}}})$ of stage {k + 1}', cmap='PuOr_r',
-                      vmin=0, vmax=1)
+        maps = _show(
+            axes[0, k],
+            values,
+            f'attention $a_{{{k}}}$' + ('' if values.any() else ' = 0'),
+            cmap='RdBu_r',
+            vmin=-limit,
+            vmax=limit,
+        )
+        gates = _show(
+            axes[1, k], _sigmoid(values), f'gate $\\sigma(a_{{{k}}})$ of stage {k + 1}', cmap='PuOr_r', vmin=0, vmax=1
+        )
     size = dict(shrink=0.85, pad=0.01, aspect=15)
     part.colorbar(maps, ax=axes[0].tolist(), extend='both', **size)
     part.colorbar(gates, ax=axes[1].tolist(), ticks=[0, 0.5, 1], **size)
@@ -238,8 +253,13 @@ def _draw_convergence(part: SubFigure, report: AttributionReport) -> None:
         ax.set_xticks([], minor=True)
         ax.grid(alpha=0.3)
         ax.set_title(f'{source}: $|\\Sigma\\, IG - (s_c(X) - s_c(X_0))|$', fontsize=10)
-        ax.legend(loc='upper left', bbox_to_anchor=(1.01, 1), fontsize=8, title='class ($s_c(X) - s_c(X_0)$)',
-                  title_fontsize=8)
+        ax.legend(
+            loc='upper left',
+            bbox_to_anchor=(1.01, 1),
+            fontsize=8,
+            title='class ($s_c(X) - s_c(X_0)$)',
+            title_fontsize=8,
+        )
     axes[0].set_ylabel('convergence delta (score)')
 
 

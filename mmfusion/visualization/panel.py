@@ -1,4 +1,5 @@
 """One picture that tells what happened to a pair."""
+
 from collections.abc import Sequence
 
 import cv2
@@ -42,7 +43,7 @@ def colorize_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.
         [[[0, 0, 0], [255, 0, 0], [90, 90, 90]]]
     """
     table = np.full((256, 3), _IGNORED, dtype=np.uint8)
-    table[:len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
+    table[: len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
     return table[np.where((labels < 0) | (labels > 255), 255, labels).astype(np.uint8)]
 
 
@@ -67,8 +68,10 @@ def _titled(picture: np.ndarray, title: str) -> np.ndarray:
 def _legend(width: int, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> np.ndarray:
     """Rows of colour and name, as many as the width asks for; the key of the weights comes last."""
     entries = [(name, tuple(map(int, color))) for name, color in zip(classes, palette)]
-    entries += [(name, tuple(map(int, colorize_weights(np.array([[value]]))[0, 0])))
-                for name, value in (('weight: visible', 0.0), ('even', 0.5), ('infrared', 1.0))]
+    entries += [
+        (name, tuple(map(int, colorize_weights(np.array([[value]]))[0, 0])))
+        for name, value in (('weight: visible', 0.0), ('even', 0.5), ('infrared', 1.0))
+    ]
     rows, x = [np.full((_BAR, width, 3), 255, dtype=np.uint8)], 4
     for name, color in entries:
         needed = 26 + cv2.getTextSize(name, _FONT, 0.45, 1)[0][0]
@@ -82,14 +85,16 @@ def _legend(width: int, classes: Sequence[str], palette: Sequence[Sequence[int]]
     return np.vstack(rows)
 
 
-def draw_panel(visible: np.ndarray,
-               infrared: np.ndarray,
-               fused: np.ndarray,
-               weight_ir: np.ndarray,
-               prediction: np.ndarray,
-               label: np.ndarray | None = None,
-               classes: Sequence[str] = (),
-               palette: Sequence[Sequence[int]] = ()) -> np.ndarray:
+def draw_panel(
+    visible: np.ndarray,
+    infrared: np.ndarray,
+    fused: np.ndarray,
+    weight_ir: np.ndarray,
+    prediction: np.ndarray,
+    label: np.ndarray | None = None,
+    classes: Sequence[str] = (),
+    palette: Sequence[Sequence[int]] = (),
+) -> np.ndarray:
     """Draw visible, infrared, weights, fused, prediction and label side by side.
 
     Args:
@@ -113,7 +118,7 @@ def draw_panel(visible: np.ndarray,
         'infrared': infrared,
         'weights': colorize_weights(weight_ir),
         'fused': fused,
-        'prediction': colorize_labels(prediction, palette)
+        'prediction': colorize_labels(prediction, palette),
     }
     if label is not None:
         pictures['label'] = colorize_labels(label, palette)

@@ -1,4 +1,5 @@
 """What the tests of the inferencer share."""
+
 import pytest
 import torch
 

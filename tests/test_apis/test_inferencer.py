@@ -1,4 +1,5 @@
 """FusionInferencer against closed forms, the standard runner and its own files."""
+
 from pathlib import Path
 
 import cv2
@@ -54,13 +55,13 @@ def same(one, other):
 def test_average_is_the_mean_luminance_with_the_visible_chroma(average, size):
     ir, vi = pair(*size)
     result = average(ir, vi)
-    fused, = result['fused']
+    (fused,) = result['fused']
     assert fused.dtype == np.uint8
     assert np.abs(fused - mean_fusion(ir, vi)).max() <= 0.5 + 1e-3
-    weights, = result['weights']
+    (weights,) = result['weights']
     assert weights.dtype == np.float32
     np.testing.assert_array_equal(weights, np.full(size, 0.5))
-    labels, = result['labels']
+    (labels,) = result['labels']
     assert labels.shape == size
     assert labels.max() < 3
     assert result['names'] == ['000000']
@@ -80,7 +81,7 @@ def test_weights_are_those_of_the_infrared_image(config, fusion, weight):
 
 def test_grey_model_gives_grey_images(config):
     ir, vi = pair()
-    fused, = FusionInferencer(config(AVERAGE, color='gray'), device='cpu')(ir, vi)['fused']
+    (fused,) = FusionInferencer(config(AVERAGE, color='gray'), device='cpu')(ir, vi)['fused']
     expected = (ir + vi @ [0.114, 0.587, 0.299]) / 2
     assert fused.shape == ir.shape
     assert np.abs(fused - expected).max() <= 0.5 + 1e-3
@@ -193,7 +194,7 @@ def test_range_of_the_loader_applies_to_arrays(config):
     fuse = FusionInferencer(cfg, device='cpu')
     vi = np.full((20, 30), 100, np.uint8)
     for dtype in (np.uint16, np.float32):
-        fused, = fuse(np.full((20, 30), 1800, dtype), vi)['fused']
+        (fused,) = fuse(np.full((20, 30), 1800, dtype), vi)['fused']
         assert (fused == (0.8 * 255 + 100) / 2).all()
 
 
@@ -212,7 +213,7 @@ def test_pipeline_of_the_config_is_used(config):
     ir, vi = np.full((40, 60), 120, np.uint8), np.full((40, 60), 100, np.uint8)
     ir[::2] += 40  # Rows that the smaller image cannot hold.
     fuse = FusionInferencer(cfg, device='cpu')
-    fused, = fuse(ir, vi)['fused']
+    (fused,) = fuse(ir, vi)['fused']
     assert fused.shape == (40, 60, 3)
     assert (fused == 120).all()
     assert [type(one).__name__ for one in fuse.pipeline.transforms] == ['LoadPair', 'Resize', 'PackFusionInputs']
@@ -221,8 +222,11 @@ def test_pipeline_of_the_config_is_used(config):
 def test_unpaired_names(average, data):
     (data / 'ir/001.png').unlink()
     (data / 'vi/004.png').unlink()
-    with pytest.raises(ValueError, match=r'(?s)1 infrared without a visible image .* 004\b.*1 visible without an '
-                       r'infrared image .* 001\b.*allow_unpaired=True'):
+    with pytest.raises(
+        ValueError,
+        match=r'(?s)1 infrared without a visible image .* 004\b.*1 visible without an '
+        r'infrared image .* 001\b.*allow_unpaired=True',
+    ):
         average(data / 'ir', data / 'vi')
     result = average(data / 'ir', data / 'vi', allow_unpaired=True)
     assert result['names'] == ['000', '002', '003', '005']
@@ -257,12 +261,19 @@ def test_files_are_what_is_returned(config, checkpoint, data, tmp_path):
     for i, name in enumerate(result['names']):
         np.testing.assert_array_equal(read(out / f'fused/{name}.png')[..., ::-1], result['fused'][i])
         np.testing.assert_array_equal(read(out / f'labels/{name}.png'), result['labels'][i])
-        np.testing.assert_array_equal(read(out / f'weights/{name}.png')[..., ::-1],
-                                      colorize_weights(result['weights'][i]))
+        np.testing.assert_array_equal(
+            read(out / f'weights/{name}.png')[..., ::-1], colorize_weights(result['weights'][i])
+        )
         ir, vi = read(data / f'ir/{name}.png'), read(data / f'vi/{name}.png')
         panel = draw_panel(
-            np.ascontiguousarray(vi[..., ::-1]), ir, result['fused'][i], result['weights'][i], result['labels'][i],
-            classes=result['classes'], palette=result['palette'])
+            np.ascontiguousarray(vi[..., ::-1]),
+            ir,
+            result['fused'][i],
+            result['weights'][i],
+            result['labels'][i],
+            classes=result['classes'],
+            palette=result['palette'],
+        )
         np.testing.assert_array_equal(read(out / f'panels/{name}.png')[..., ::-1], panel)
     assert len(list(out.rglob('*.png'))) == 4 * 6
     assert result['labels'][0].dtype == np.uint8

@@ -1,4 +1,5 @@
 """Which weights and classes FusionInferencer takes, and what it refuses."""
+
 import logging
 import re
 
@@ -25,7 +26,7 @@ def test_checkpoint_of_another_architecture(config, checkpoint, unet_config, tmp
     with pytest.raises(ValueError, match=r'checkpoint\.pth is of another architecture .* 2 have another shape'):
         FusionInferencer(config(), checkpoint(segmentor=unet_config(num_classes=5)))
     with pytest.raises(ValueError, match=r'5 are missing, such as .*fusion\.head\.embed_ir'):
-        FusionInferencer(config(), checkpoint(drop=('fusion.head.embed_ir', )))
+        FusionInferencer(config(), checkpoint(drop=('fusion.head.embed_ir',)))
     with pytest.raises(FileNotFoundError, match='no checkpoint at'):
         FusionInferencer(config(), tmp_path / 'absent.pth')
     for content in (b'', b'no weights'):
@@ -128,33 +129,42 @@ def test_devices(config):
     assert FusionInferencer(config(AVERAGE)).device.type == expected
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (dict(ir=np.zeros((4, 4, 5), np.uint8)), r'one or three channels, .* ir has shape \(4, 4, 5\)'),
-    (dict(ir=np.zeros((4, 4), np.uint8)), 'vi has 21x30 and ir has 4x4 pixels'),
-    (dict(ir=np.zeros((0, 4), np.uint8)), r'ir is empty: its shape is \(0, 4\)'),
-    (dict(ir=np.zeros((21, 30), np.int64)), 'ir holds int64 values, whose range is unknown'),
-    (dict(ir=np.full((21, 30), np.nan)), 'ir holds NaN or infinite'),
-    (dict(ir=np.full((21, 30), np.inf)), 'ir holds NaN or infinite'),
-    (dict(ir=np.full((21, 30), 256.)), 'ir holds values from 256 to 256; .* 0..255 scale'),
-    (dict(ir=np.full((21, 30), 0.5)), 'ir holds values from 0.5 to 0.5, which would be black: .* Multiply it by 255'),
-    (dict(ir=[], vi=[]), 'nothing to fuse'),
-    (dict(ir=[np.zeros((21, 30), np.uint8)] * 2), '2 infrared and 1 visible'),
-    (dict(batch_size=0), 'batch_size must be a positive whole number, got 0'),
-    (dict(batch_size=True), 'batch_size must be a positive whole number, got True'),
-    (dict(allow_unpaired=True), 'allow_unpaired is for folders'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(ir=np.zeros((4, 4, 5), np.uint8)), r'one or three channels, .* ir has shape \(4, 4, 5\)'),
+        (dict(ir=np.zeros((4, 4), np.uint8)), 'vi has 21x30 and ir has 4x4 pixels'),
+        (dict(ir=np.zeros((0, 4), np.uint8)), r'ir is empty: its shape is \(0, 4\)'),
+        (dict(ir=np.zeros((21, 30), np.int64)), 'ir holds int64 values, whose range is unknown'),
+        (dict(ir=np.full((21, 30), np.nan)), 'ir holds NaN or infinite'),
+        (dict(ir=np.full((21, 30), np.inf)), 'ir holds NaN or infinite'),
+        (dict(ir=np.full((21, 30), 256.0)), 'ir holds values from 256 to 256; .* 0..255 scale'),
+        (
+            dict(ir=np.full((21, 30), 0.5)),
+            'ir holds values from 0.5 to 0.5, which would be black: .* Multiply it by 255',
+        ),
+        (dict(ir=[], vi=[]), 'nothing to fuse'),
+        (dict(ir=[np.zeros((21, 30), np.uint8)] * 2), '2 infrared and 1 visible'),
+        (dict(batch_size=0), 'batch_size must be a positive whole number, got 0'),
+        (dict(batch_size=True), 'batch_size must be a positive whole number, got True'),
+        (dict(allow_unpaired=True), 'allow_unpaired is for folders'),
+    ],
+)
 def test_wrong_values(average, change, message):
     ir, vi = pair()
     with pytest.raises(ValueError, match=message):
         average(**{**dict(ir=ir, vi=vi), **change})
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (dict(ir=3), 'ir must be a path, an array, a list of them or a folder, got int'),
-    (dict(ir=[None], vi=['a.png']), r'ir\[0\] must be a path or an array, got NoneType'),
-    (dict(ir='a.png'), 'ir and vi are an array and a path; read the file'),
-    (dict(vi=torch.zeros(3, 21, 30)), 'vi must be a path, an array, a list of them or a folder, got Tensor'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(ir=3), 'ir must be a path, an array, a list of them or a folder, got int'),
+        (dict(ir=[None], vi=['a.png']), r'ir\[0\] must be a path or an array, got NoneType'),
+        (dict(ir='a.png'), 'ir and vi are an array and a path; read the file'),
+        (dict(vi=torch.zeros(3, 21, 30)), 'vi must be a path, an array, a list of them or a folder, got Tensor'),
+    ],
+)
 def test_wrong_types(average, change, message):
     ir, vi = pair()
     with pytest.raises(TypeError, match=message):

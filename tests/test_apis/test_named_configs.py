@@ -1,4 +1,5 @@
 """Configs by name, in a checkout and in an installed package."""
+
 import shutil
 from pathlib import Path
 

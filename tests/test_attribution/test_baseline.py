@@ -14,7 +14,7 @@ def window_means(image, kernel_size):
     out = np.empty_like(image)
     for y in range(height):
         for x in range(width):
-            out[y, x] = image[max(0, y - half):y + half + 1, max(0, x - half):x + half + 1].mean()
+            out[y, x] = image[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1].mean()
     return out
 
 
@@ -54,8 +54,10 @@ def test_mean_is_each_images_own(image):
         np.testing.assert_allclose(result, np.full(result.shape, sample.numpy().mean()), atol=1e-12)
 
 
-@pytest.mark.parametrize(('size', 'kernel_size'), [((96, 96), 31), ((96, 200), 31), ((48, 33), 11), ((5, 6), 3),
-                                                   ((1, 4), 3), ((480, 640), 159)])
+@pytest.mark.parametrize(
+    ('size', 'kernel_size'),
+    [((96, 96), 31), ((96, 200), 31), ((48, 33), 11), ((5, 6), 3), ((1, 4), 3), ((480, 640), 159)],
+)
 def test_blur_window_is_a_third_of_the_shorter_side(size, kernel_size):
     image = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(make_baseline(image, 'blur'), box_blur(image, kernel_size))

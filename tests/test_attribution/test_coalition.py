@@ -1,4 +1,5 @@
 """Regions that are shown together: the design of the signs, and the Banzhaf estimator against enumeration."""
+
 import itertools
 
 import pytest
@@ -38,7 +39,7 @@ def test_few_of_many_classes_need_few_rows():
 
 
 def test_signs_do_not_depend_on_batch_mates():
-    ids = (0, 2, 3), (1, ), (0, 1, 2, 3)
+    ids = (0, 2, 3), (1,), (0, 1, 2, 3)
     together = coalition_signs(presence(*ids, classes=4), 3, generator(5))
     for b, one in enumerate(ids):
         alone = coalition_signs(presence(one, classes=4), 3, generator(5))
@@ -51,7 +52,7 @@ def test_every_coalition_is_as_likely():
         patterns = ((row + 1) // 2) @ torch.tensor([1, 2, 4])
         counts = patterns.bincount(minlength=8).double()
         # Chi squared of 7 degrees of freedom: 24.3 is exceeded once in a thousand draws.
-        assert ((counts - 100)**2 / 100).sum() < 24.3
+        assert ((counts - 100) ** 2 / 100).sum() < 24.3
     # More rows than the design has: new random parts.
     many = coalition_signs(presence(range(3), classes=3), 64, generator())[:, 0, :3]
     assert len(many.unique(dim=0)) == 8
@@ -65,7 +66,7 @@ def picture(batch=1, seed=0):
 def coupled(x):
     """Scores of a pixel that depend on what surrounds it, not linearly."""
     around = F.avg_pool2d(x, 5, stride=1, padding=2)
-    return torch.cat([x * around, (x + around)**3 / 4, torch.sin(x + 2 * around) + x], 1)
+    return torch.cat([x * around, (x + around) ** 3 / 4, torch.sin(x + 2 * around) + x], 1)
 
 
 def enumerate_values(scorer, image, labels, start):
@@ -87,10 +88,12 @@ def enumerate_values(scorer, image, labels, start):
 def test_mean_over_draws_is_the_banzhaf_value():
     image, labels = picture()
     expected = enumerate_values(coupled, image, labels, torch.zeros_like(image))
-    draws = torch.cat([
-        region_attribution(coupled, image, labels, 3, estimator='banzhaf', pairs=1, generator=generator(s))
-        for s in range(300)
-    ])
+    draws = torch.cat(
+        [
+            region_attribution(coupled, image, labels, 3, estimator='banzhaf', pairs=1, generator=generator(s))
+            for s in range(300)
+        ]
+    )
     assert draws.min() > 0  # Otherwise the ReLU would bias the mean.
     assert (draws.std(0) > 0.01 * expected).all()  # There is something to average out.
     assert ((draws.mean(0) - expected).abs() < 4 * draws.std(0) / 300**0.5).all()
@@ -139,7 +142,7 @@ def test_takes_no_gradient_and_keeps_ignored_pixels():
         seen.append(x)
         return x.expand(-1, 3, -1, -1)
 
-    region_attribution(scorer, image, labels, 3, estimator='banzhaf', pairs=3, baseline=torch.full_like(image, 2.))
+    region_attribution(scorer, image, labels, 3, estimator='banzhaf', pairs=3, baseline=torch.full_like(image, 2.0))
     seen = torch.cat(seen)
     assert len(seen) == 6
     assert torch.equal(seen[:, :, :2], image[:, :, :2].expand(6, -1, -1, -1))

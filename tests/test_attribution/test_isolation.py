@@ -56,7 +56,6 @@ def test_callable_without_a_module_keeps_its_mode(module):
 
 def test_flags_of_a_network_with_its_own_train_method():
     class Frozen(nn.Sequential):
-
         def train(self, mode=True):
             super().train(mode)
             self[0].eval()
@@ -102,7 +101,7 @@ def test_gradients_on_inside(context):
     with context():
         with isolated(lambda x: x, CPU):
             x = torch.ones(2, requires_grad=True)
-            gradient, = torch.autograd.grad((x**2).sum(), x)
+            (gradient,) = torch.autograd.grad((x**2).sum(), x)
             assert not gradient.is_inference()
         assert not torch.is_grad_enabled()
         assert torch.is_inference_mode_enabled() == (context is torch.inference_mode)

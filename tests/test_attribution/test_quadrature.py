@@ -48,8 +48,8 @@ def test_one_sided_rules_miss_a_line_by_half_a_step(rule, error):
 
 def test_midpoint_and_trapezoid_on_a_parabola():
     # Closed form of the composite rules' error for x^2: -h^2 / 12 and h^2 / 6.
-    assert moment('midpoint', 4, 2) - 1 / 3 == pytest.approx(-(1 / 4)**2 / 12, abs=1e-12)
-    assert moment('trapezoid', 5, 2) - 1 / 3 == pytest.approx((1 / 4)**2 / 6, abs=1e-12)
+    assert moment('midpoint', 4, 2) - 1 / 3 == pytest.approx(-((1 / 4) ** 2) / 12, abs=1e-12)
+    assert moment('trapezoid', 5, 2) - 1 / 3 == pytest.approx((1 / 4) ** 2 / 6, abs=1e-12)
 
 
 def test_known_nodes():

@@ -1,4 +1,5 @@
 """region_attribution against closed forms, against a plain loop over autograd and against Captum."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,8 @@ def conv_net(classes=3, seed=0, width=6, dtype=F64):
     """A small convolutional softmax scorer with a smooth nonlinearity and a receptive field of 5 pixels."""
     torch.manual_seed(seed)
     net = nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1), nn.Tanh(), nn.Conv2d(width, classes, 3, padding=1), nn.Softmax(1))
+        nn.Conv2d(1, width, 3, padding=1), nn.Tanh(), nn.Conv2d(width, classes, 3, padding=1), nn.Softmax(1)
+    )
     with torch.no_grad():
         for p in net.parameters():
             p *= 3
@@ -42,7 +44,7 @@ def loop(scorer, image, labels, num_classes, steps=5, rule='gauss_legendre', sta
             for a, w in zip(nodes, weights):
                 x = (start[b] + a * (image[b] - start[b]))[None].detach().requires_grad_()
                 score = scorer(x)[0, c][mask].sum() / max(size, 1)
-                gradient, = torch.autograd.grad(score, x)
+                (gradient,) = torch.autograd.grad(score, x)
                 sums[b] += w * (gradient[0, 0] * (image[b] - start[b])[0])[mask].sum() / max(size, 1)
         if batch_region:
             sums = sums.sum().expand_as(sums) * (sizes > 0)
@@ -61,7 +63,8 @@ def test_linear_scorer_is_complete_under_any_rule(rule, steps):
     factors = torch.tensor([2.0, 0.5, -1.0], dtype=F64)
     offsets = torch.tensor([0.1, 0.2, 3.0], dtype=F64)
     out = region_attribution(
-        lambda x: x * factors.view(1, -1, 1, 1) + offsets.view(1, -1, 1, 1), image, labels, 3, steps=steps, rule=rule)
+        lambda x: x * factors.view(1, -1, 1, 1) + offsets.view(1, -1, 1, 1), image, labels, 3, steps=steps, rule=rule
+    )
     for b in range(2):
         for c in range(3):
             region = image[b, 0][labels[b] == c]
@@ -71,13 +74,16 @@ def test_linear_scorer_is_complete_under_any_rule(rule, steps):
     assert (out[:, :2] > 0).all()
 
 
-@pytest.mark.parametrize(('rule', 'factor'), [
-    ('gauss_legendre', lambda n: 1),
-    ('midpoint', lambda n: 1),
-    ('trapezoid', lambda n: 1),
-    ('right', lambda n: 1 + 1 / n),
-    ('left', lambda n: 1 - 1 / n),
-])
+@pytest.mark.parametrize(
+    ('rule', 'factor'),
+    [
+        ('gauss_legendre', lambda n: 1),
+        ('midpoint', lambda n: 1),
+        ('trapezoid', lambda n: 1),
+        ('right', lambda n: 1 + 1 / n),
+        ('left', lambda n: 1 - 1 / n),
+    ],
+)
 @pytest.mark.parametrize('steps', [2, 5])
 def test_quadratic_scorer(rule, factor, steps):
     """The derivative along the path is linear, so one-sided rules are off by exactly one nth from black."""
@@ -129,7 +135,7 @@ def test_class_of_one_pixel():
     labels.zero_()
     labels[0, 3, 4] = 1
     out = region_attribution(lambda x: torch.cat([x, x**3], 1), image, labels, 2)
-    assert out[0, 1].item() == pytest.approx(image[0, 0, 3, 4].item()**3)
+    assert out[0, 1].item() == pytest.approx(image[0, 0, 3, 4].item() ** 3)
     assert out[1, 1] == 0
 
 
@@ -137,8 +143,7 @@ def test_class_of_one_pixel():
 @pytest.mark.parametrize('region', ['sample', 'batch'])
 def test_no_class_at_all(estimator, region):
     image, labels = pair()
-    out = region_attribution(
-        conv_net(), image, torch.full_like(labels, 255), 3, estimator=estimator, region=region)
+    out = region_attribution(conv_net(), image, torch.full_like(labels, 255), 3, estimator=estimator, region=region)
     assert torch.equal(out, torch.zeros(2, 3, dtype=F64))
 
 
@@ -177,8 +182,15 @@ def test_image_of_several_channels():
     torch.testing.assert_close(out, expected)
 
 
-@pytest.mark.parametrize(('rule', 'method'), [('gauss_legendre', 'gausslegendre'), ('right', 'riemann_right'),
-                                              ('left', 'riemann_left'), ('midpoint', 'riemann_middle')])
+@pytest.mark.parametrize(
+    ('rule', 'method'),
+    [
+        ('gauss_legendre', 'gausslegendre'),
+        ('right', 'riemann_right'),
+        ('left', 'riemann_left'),
+        ('midpoint', 'riemann_middle'),
+    ],
+)
 @pytest.mark.parametrize('baseline', ['black', 'blur'])
 def test_equals_captum(rule, method, baseline):
     attr = pytest.importorskip('captum.attr')
@@ -195,7 +207,8 @@ def test_equals_captum(rule, method, baseline):
 
         for c in range(3):
             map_ = attr.IntegratedGradients(region_means).attribute(
-                image[b:b + 1], start[b:b + 1], target=c, n_steps=6, method=method)
+                image[b : b + 1], start[b : b + 1], target=c, n_steps=6, method=method
+            )
             expected = (map_[0, 0] * masks[c]).sum() / masks[c].sum()
             # Captum's step weights are float32.
             assert out[b, c].item() == pytest.approx(max(0, expected.item()), rel=1e-5, abs=1e-11)
@@ -222,8 +235,7 @@ def test_endpoint_by_hand(region, baseline):
     labels[1][labels[1] == 2] = 255
     net = conv_net()
     start = torch.zeros_like(image) if baseline == 'black' else box_blur(image, 3)
-    out = region_attribution(
-        net, image, labels, 3, estimator='endpoint', region=region, baseline=baseline, max_batch=3)
+    out = region_attribution(net, image, labels, 3, estimator='endpoint', region=region, baseline=baseline, max_batch=3)
     with torch.no_grad():
         change = net(image) - net(start)
     for b in range(2):
@@ -278,7 +290,8 @@ def test_multiplexed_is_unbiased(max_batch):
         3,
         estimator='multiplexed',
         max_batch=max_batch,
-        generator=torch.Generator().manual_seed(0))
+        generator=torch.Generator().manual_seed(0),
+    )
     assert draws.min() > 0  # Otherwise the ReLU would bias the mean.
     assert (draws.std(0) > 0.01 * exact[0]).all()  # There are cross terms to average out.
     assert ((draws.mean(0) - exact[0]).abs() < 4 * draws.std(0) / 600**0.5).all()
@@ -290,7 +303,8 @@ def test_multiplexed_follows_its_generator():
 
     def draw(seed):
         return region_attribution(
-            net, image, labels, 3, estimator='multiplexed', generator=torch.Generator().manual_seed(seed))
+            net, image, labels, 3, estimator='multiplexed', generator=torch.Generator().manual_seed(seed)
+        )
 
     assert torch.equal(draw(1), draw(1))
     assert not torch.equal(draw(1), draw(2))
@@ -304,7 +318,6 @@ def test_multiplexed_takes_one_backward_pass_and_exact_one_per_class():
     calls = []
 
     class Count(torch.autograd.Function):
-
         @staticmethod
         def forward(ctx, x):
             return x * 1
@@ -329,35 +342,39 @@ def test_multiplexed_takes_one_backward_pass_and_exact_one_per_class():
 # What is refused
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (dict(image=torch.rand(1, 4, 4)), r'image must be a float tensor.*\(1, 4, 4\)'),
-    (dict(image=torch.ones(1, 1, 4, 4, dtype=torch.uint8)), 'torch.uint8'),
-    (dict(labels=torch.zeros(1, 4, 5).long()), r'labels must be integers of shape \(1, 4, 4\).*\(1, 4, 5\)'),
-    (dict(labels=torch.zeros(1, 1, 4, 4).long()), r'\(1, 1, 4, 4\)'),
-    (dict(labels=torch.zeros(1, 4, 4)), 'torch.float32'),
-    (dict(labels=torch.full((1, 4, 4), 2)), r'\[2\], outside 0..1 and not ignore_index=255'),
-    (dict(labels=torch.full((1, 4, 4), -1)), r'\[-1\]'),
-    (dict(labels=torch.full((1, 4, 4), 255), ignore_index=0), r'\[255\].*ignore_index=0'),
-    (dict(num_classes=0), 'num_classes must be at least 1, got 0'),
-    (dict(num_classes=3), r'\(5, 2, 4, 4\) where \(5, 3, 4, 4\) was expected'),
-    (dict(num_classes=3, estimator='endpoint'), r'\(2, 2, 4, 4\) where'),
-    (dict(estimator='guess'), "'guess'.*exact, multiplexed, endpoint"),
-    (dict(region='image'), "'image'.*sample, batch"),
-    (dict(rule='simpson'), "'simpson'"),
-    (dict(rule='simpson', estimator='endpoint'), "'simpson'"),
-    (dict(steps=0), 'at least 1'),
-    (dict(baseline='white'), "'white'"),
-    (dict(baseline=torch.zeros(2, 1, 4, 4)), 'does not broadcast'),
-    (dict(max_batch=0), 'max_batch must be at least 1 or None, got 0'),
-    (dict(pairs=0), 'pairs must be at least 1, got 0'),
-    (dict(num_classes=3, estimator='banzhaf'), r'\(4, 2, 4, 4\) where'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(image=torch.rand(1, 4, 4)), r'image must be a float tensor.*\(1, 4, 4\)'),
+        (dict(image=torch.ones(1, 1, 4, 4, dtype=torch.uint8)), 'torch.uint8'),
+        (dict(labels=torch.zeros(1, 4, 5).long()), r'labels must be integers of shape \(1, 4, 4\).*\(1, 4, 5\)'),
+        (dict(labels=torch.zeros(1, 1, 4, 4).long()), r'\(1, 1, 4, 4\)'),
+        (dict(labels=torch.zeros(1, 4, 4)), 'torch.float32'),
+        (dict(labels=torch.full((1, 4, 4), 2)), r'\[2\], outside 0..1 and not ignore_index=255'),
+        (dict(labels=torch.full((1, 4, 4), -1)), r'\[-1\]'),
+        (dict(labels=torch.full((1, 4, 4), 255), ignore_index=0), r'\[255\].*ignore_index=0'),
+        (dict(num_classes=0), 'num_classes must be at least 1, got 0'),
+        (dict(num_classes=3), r'\(5, 2, 4, 4\) where \(5, 3, 4, 4\) was expected'),
+        (dict(num_classes=3, estimator='endpoint'), r'\(2, 2, 4, 4\) where'),
+        (dict(estimator='guess'), "'guess'.*exact, multiplexed, endpoint"),
+        (dict(region='image'), "'image'.*sample, batch"),
+        (dict(rule='simpson'), "'simpson'"),
+        (dict(rule='simpson', estimator='endpoint'), "'simpson'"),
+        (dict(steps=0), 'at least 1'),
+        (dict(baseline='white'), "'white'"),
+        (dict(baseline=torch.zeros(2, 1, 4, 4)), 'does not broadcast'),
+        (dict(max_batch=0), 'max_batch must be at least 1 or None, got 0'),
+        (dict(pairs=0), 'pairs must be at least 1, got 0'),
+        (dict(num_classes=3, estimator='banzhaf'), r'\(4, 2, 4, 4\) where'),
+    ],
+)
 def test_refusals(change, message):
     arguments = dict(
         scorer=lambda x: torch.cat([x, 1 - x], 1),
         image=torch.rand(1, 1, 4, 4),
         labels=torch.zeros(1, 4, 4).long(),
-        num_classes=2)
+        num_classes=2,
+    )
     region_attribution(**arguments)
     with pytest.raises(ValueError, match=message):
         region_attribution(**{**arguments, **change})

@@ -1,4 +1,5 @@
 """What region_attribution must not depend on, and what it must leave as it was."""
+
 import pytest
 import torch
 from torch import nn
@@ -13,8 +14,16 @@ class Network(nn.Sequential):
 
     def __init__(self, classes=3):
         super().__init__(
-            nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.Tanh(), nn.Dropout(0.5),
-            nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, classes, 1), nn.Softmax(1))
+            nn.Conv2d(1, 6, 3, padding=1),
+            nn.BatchNorm2d(6),
+            nn.Tanh(),
+            nn.Dropout(0.5),
+            nn.Conv2d(6, 6, 3, padding=1),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.Conv2d(6, classes, 1),
+            nn.Softmax(1),
+        )
         self.train()
         self[5].eval()
 
@@ -42,8 +51,8 @@ def test_batch_mates_do_not_matter(net, pair, estimator):
     labels[2, :4] = 255
     together = region_attribution(net, image, labels, 3, estimator=estimator, generator=signs())
     for b in range(3):
-        alone = region_attribution(net, image[b:b + 1], labels[b:b + 1], 3, estimator=estimator, generator=signs())
-        torch.testing.assert_close(together[b:b + 1], alone, rtol=1e-5, atol=1e-9)
+        alone = region_attribution(net, image[b : b + 1], labels[b : b + 1], 3, estimator=estimator, generator=signs())
+        torch.testing.assert_close(together[b : b + 1], alone, rtol=1e-5, atol=1e-9)
     assert together[1, 2] == 0
     # In a region of the whole batch they do.
     pooled = region_attribution(net, image, labels, 3, estimator=estimator, region='batch', generator=signs())
@@ -64,7 +73,8 @@ def test_chunks_do_not_matter(net, pair, estimator, region):
 
     def attribute(max_batch=None):
         return region_attribution(
-            scorer, image, labels, 3, estimator=estimator, region=region, max_batch=max_batch, generator=signs())
+            scorer, image, labels, 3, estimator=estimator, region=region, max_batch=max_batch, generator=signs()
+        )
 
     whole = attribute()
     assert whole.gt(0).any()
@@ -83,8 +93,9 @@ def test_renaming_the_classes_renames_the_result(net, pair, estimator):
     image, labels = pair
     out = region_attribution(net, image, labels, 3, estimator=estimator)
     order = torch.tensor([2, 0, 1])
-    renamed = region_attribution(lambda x: net.eval()(x)[:, order], image, order.argsort()[labels], 3,
-                                 estimator=estimator)
+    renamed = region_attribution(
+        lambda x: net.eval()(x)[:, order], image, order.argsort()[labels], 3, estimator=estimator
+    )
     torch.testing.assert_close(renamed, out[:, order], rtol=1e-5, atol=1e-9)
     assert not torch.allclose(out, out[:, order])
 
@@ -102,7 +113,8 @@ def test_ignored_pixels_belong_to_no_region(pair, estimator, ignore_index):
     # Pointwise: all estimators tell the same, but for their scale.
     def attribute(image, ignored):
         return region_attribution(
-            scorer, image, labels.masked_fill(ignored, ignore_index), 4, estimator=estimator, ignore_index=ignore_index)
+            scorer, image, labels.masked_fill(ignored, ignore_index), 4, estimator=estimator, ignore_index=ignore_index
+        )
 
     out = attribute(image, ignored)
     for b in range(3):
@@ -152,7 +164,8 @@ def test_linear_in_the_scorer(pair, estimator, region):
 
     def attribute(scorer):
         return region_attribution(
-            scorer, image, labels, 3, estimator=estimator, region=region, pairs=3, generator=signs())
+            scorer, image, labels, 3, estimator=estimator, region=region, pairs=3, generator=signs()
+        )
 
     first, second = attribute(one), attribute(other)
     assert first.gt(0).all()
@@ -231,8 +244,10 @@ def test_images_made_in_inference_mode(net, pair):
 # Precision
 
 
-@pytest.mark.parametrize(('dtype', 'expected'), [(F64, F64), (torch.float32, torch.float32),
-                                                 (torch.float16, torch.float32), (torch.bfloat16, torch.float32)])
+@pytest.mark.parametrize(
+    ('dtype', 'expected'),
+    [(F64, F64), (torch.float32, torch.float32), (torch.float16, torch.float32), (torch.bfloat16, torch.float32)],
+)
 def test_types(net, pair, dtype, expected):
     if dtype == F64:
         net.double()

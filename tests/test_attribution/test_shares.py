@@ -26,7 +26,7 @@ def by_hand(ir, vi, labels, smoothing, eps, region, whole):
 
 @pytest.mark.parametrize('estimator', ['exact', 'multiplexed', 'endpoint', 'banzhaf'])
 @pytest.mark.parametrize('region', ['sample', 'batch'])
-@pytest.mark.parametrize('smoothing', [0., 0.3])
+@pytest.mark.parametrize('smoothing', [0.0, 0.3])
 def test_by_hand(regions, estimator, region, smoothing):
     out = infrared_share(*regions, estimator=estimator, region=region, smoothing=smoothing, eps=1e-3)
     expected = by_hand(*regions, smoothing, 1e-3, region, estimator in ('endpoint', 'banzhaf'))
@@ -35,7 +35,7 @@ def test_by_hand(regions, estimator, region, smoothing):
 
 def test_no_evidence_is_one_half(regions):
     zero = torch.zeros_like(regions[0])
-    for smoothing in (0., 0.05):
+    for smoothing in (0.0, 0.05):
         assert infrared_share(zero, zero, regions[2], smoothing=smoothing).eq(0.5).all()
 
 
@@ -44,7 +44,7 @@ def test_no_evidence_is_one_half(regions):
 def test_shares_do_not_depend_on_the_size_of_the_image(estimator, scale):
     """The same picture with larger pixels: means over regions shrink with their size, shares do not."""
     generator = torch.Generator().manual_seed(1)
-    small = torch.rand(2, 1, 6, 8, generator=generator) * torch.tensor([1., 0.3]).view(2, 1, 1, 1)
+    small = torch.rand(2, 1, 6, 8, generator=generator) * torch.tensor([1.0, 0.3]).view(2, 1, 1, 1)
     labels = torch.randint(3, (1, 6, 8), generator=generator)
 
     def scorer(x):
@@ -64,12 +64,12 @@ def test_shares_do_not_depend_on_the_size_of_the_image(estimator, scale):
 def test_ignored_pixels_do_not_count(ignore_index):
     labels = torch.full((1, 2, 4), ignore_index)
     labels[0, 0] = 1
-    ir, vi = torch.tensor([[0., 0.1]]), torch.tensor([[0., 0.]])
+    ir, vi = torch.tensor([[0.0, 0.1]]), torch.tensor([[0.0, 0.0]])
     share = infrared_share(ir, vi, labels, smoothing=0.2, eps=1e-12, ignore_index=ignore_index)
     assert share[0, 1].item() == pytest.approx((0.1 + 0.05) / (0.1 + 0.1))
 
 
-@pytest.mark.parametrize('smoothing', [-1., float('nan')])
+@pytest.mark.parametrize('smoothing', [-1.0, float('nan')])
 def test_refused(regions, smoothing):
     with pytest.raises(ValueError, match='smoothing must not be negative'):
         infrared_share(*regions, smoothing=smoothing)

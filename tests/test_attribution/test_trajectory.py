@@ -85,8 +85,9 @@ def test_effect_does_not_depend_on_the_image_size():
     tiled = [image.tile(1, 1, 2, 2) for image in images]
     torch.testing.assert_close(run(tiled, labels.tile(1, 2, 2)), run(images, labels).tile(1, 1, 2, 2))
     # The released scale fades as the image grows.
-    small, large = (run(*arguments, normalization='none') for arguments in
-                    ((images, labels), (tiled, labels.tile(1, 2, 2))))
+    small, large = (
+        run(*arguments, normalization='none') for arguments in ((images, labels), (tiled, labels.tile(1, 2, 2)))
+    )
     torch.testing.assert_close(large, small.tile(1, 1, 2, 2) / 4)
 
 
@@ -104,8 +105,8 @@ def test_samples_are_normalised_by_themselves():
     images, labels = iterates()
     together = run(images, labels)
     for b in range(2):
-        alone = run([image[b:b + 1] for image in images], labels[b:b + 1])
-        torch.testing.assert_close(together[b:b + 1], alone)
+        alone = run([image[b : b + 1] for image in images], labels[b : b + 1])
+        torch.testing.assert_close(together[b : b + 1], alone)
 
 
 @pytest.mark.parametrize('normalization', ['rms', 'none'])
@@ -176,7 +177,7 @@ def test_interval_takes_fewer_and_longer_steps(interval, normalization):
     attribution = TrajectoryAttribution(scorer, labels, interval=interval, normalization=normalization)
     results = [attribution.update(image) for image in images]
     factor = FACTORS.numpy()[labels.numpy()][:, None]
-    arrays, total, previous, held = [image.numpy() for image in images], 0., 0, None
+    arrays, total, previous, held = [image.numpy() for image in images], 0.0, 0, None
     for k in range(1, 7):
         if (k - 1) % interval == 0:
             total = total + 2 * factor * arrays[k] * (arrays[k] - arrays[previous])

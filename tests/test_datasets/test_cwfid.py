@@ -21,7 +21,7 @@ def test_pairs_fit_what_the_docstring_says(split, count):
         assert (img[..., :1] == img[..., :3]).all()  # the red band, repeated
         pixels += np.bincount(label.ravel(), minlength=3)
         infrared += np.bincount(label.ravel(), weights=img[..., 3].ravel(), minlength=3)
-    np.testing.assert_allclose(pixels / pixels.sum(), [.93, .02, .06], atol=.006)
+    np.testing.assert_allclose(pixels / pixels.sum(), [0.93, 0.02, 0.06], atol=0.006)
     # Vegetation reflects near-infrared: were the pairs or labels mixed up, this would not hold.
     brightness = infrared / pixels
     assert brightness[1] > 1.2 * brightness[0]

@@ -14,11 +14,29 @@ PIPELINE = [LoadPairFromFile(), LoadPairAnnotations()]
 
 def test_ids_and_palette_are_those_of_mfnet():
     meta = MSRSDataset(lazy_init=True).metainfo
-    assert meta['classes'] == ('background', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail', 'color_cone',
-                               'bump')
+    assert meta['classes'] == (
+        'background',
+        'car',
+        'person',
+        'bike',
+        'curve',
+        'car_stop',
+        'guardrail',
+        'color_cone',
+        'bump',
+    )
     # The palette of MFNet's tools, keyed by class name.
-    official = dict(background=(0, 0, 0), car=(64, 0, 128), person=(64, 64, 0), bike=(0, 128, 192), curve=(0, 0, 192),
-                    car_stop=(128, 128, 0), guardrail=(64, 64, 128), color_cone=(192, 128, 128), bump=(192, 64, 0))
+    official = dict(
+        background=(0, 0, 0),
+        car=(64, 0, 128),
+        person=(64, 64, 0),
+        bike=(0, 128, 192),
+        curve=(0, 0, 192),
+        car_stop=(128, 128, 0),
+        guardrail=(64, 64, 128),
+        color_cone=(192, 128, 128),
+        bump=(192, 64, 0),
+    )
     assert {name: tuple(colour) for name, colour in zip(meta['classes'], meta['palette'])} == official
 
 
@@ -42,8 +60,9 @@ def test_reads_both_layouts(folder, count):
 @needs_data
 def test_class_subset_renames_the_labels():
     full = MSRSDataset(data_root=str(DATA / 'msrs_png/test'), pipeline=PIPELINE)
-    part = MSRSDataset(data_root=str(DATA / 'msrs_png/test'), pipeline=PIPELINE,
-                       metainfo=dict(classes=('person', 'car')))
+    part = MSRSDataset(
+        data_root=str(DATA / 'msrs_png/test'), pipeline=PIPELINE, metainfo=dict(classes=('person', 'car'))
+    )
     assert part.metainfo['palette'] == [[64, 64, 0], [64, 0, 128]]
     seen = set()
     for before, after in zip(full, part):
@@ -55,8 +74,9 @@ def test_class_subset_renames_the_labels():
 
 @needs_data
 def test_too_few_classes_name_the_label_file():
-    dataset = MSRSDataset(data_root=str(DATA / 'msrs_png/test'), pipeline=[LoadPairFromFile(),
-                                                                           LoadPairAnnotations(num_classes=3)])
+    dataset = MSRSDataset(
+        data_root=str(DATA / 'msrs_png/test'), pipeline=[LoadPairFromFile(), LoadPairAnnotations(num_classes=3)]
+    )
     with pytest.raises(ValueError, match=r'Segmentation_labels/\d+[ND]\.png holds the id\(s\) \[3\].*0\.\.2'):
         [dataset[i] for i in range(4)]
 
@@ -64,6 +84,7 @@ def test_too_few_classes_name_the_label_file():
 def test_protocol_of_absent_classes():
     """What the docstring says: unlabelled and unpredicted is nan and left out, predicted only is zero and counts."""
     import torch
+
     metric = IoUMetric(iou_metrics=['mIoU'])
     metric.dataset_meta = MSRSDataset(lazy_init=True).metainfo
     label = torch.zeros(1, 4, 4, dtype=torch.long)

@@ -41,9 +41,17 @@ def test_items_hold_everything_the_pipeline_needs(root):
     assert stems(dataset) == ['a', 'b', 'night/a']
     info = dataset.get_data_info(2)
     info.pop('sample_idx')
-    assert info == dict(img_path=f'{root}/vi/night/a.png', vi_path=f'{root}/vi/night/a.png',
-                        ir_path=f'{root}/ir/night/a.bmp', seg_map_path=f'{root}/labels/night/a.png', label_map=None,
-                        reduce_zero_label=False, seg_fields=[], num_classes=3, ignore_index=255)
+    assert info == dict(
+        img_path=f'{root}/vi/night/a.png',
+        vi_path=f'{root}/vi/night/a.png',
+        ir_path=f'{root}/ir/night/a.bmp',
+        seg_map_path=f'{root}/labels/night/a.png',
+        label_map=None,
+        reduce_zero_label=False,
+        seg_fields=[],
+        num_classes=3,
+        ignore_index=255,
+    )
 
 
 def test_suffixes_tell_files_of_one_folder_apart(tmp_path):
@@ -51,8 +59,13 @@ def test_suffixes_tell_files_of_one_folder_apart(tmp_path):
         write(tmp_path, 'img', f'{name}_vi.png')
         write(tmp_path, 'img', f'{name}_IR.PNG')
         write(tmp_path, 'img', f'{name}_seg.png')
-    dataset = build(tmp_path, vi_suffix='_vi.png', ir_suffix=('.bmp', '_ir.png'), seg_map_suffix='_seg.png',
-                    data_prefix=dict(vi_path='img', ir_path='img', seg_map_path='img'))
+    dataset = build(
+        tmp_path,
+        vi_suffix='_vi.png',
+        ir_suffix=('.bmp', '_ir.png'),
+        seg_map_suffix='_seg.png',
+        data_prefix=dict(vi_path='img', ir_path='img', seg_map_path='img'),
+    )
     assert [dataset.get_data_info(i)['ir_path'] for i in range(2)] == [f'{tmp_path}/img/{n}_IR.PNG' for n in 'xy']
 
 
@@ -118,7 +131,7 @@ def test_allow_unpaired_uses_the_rest_and_says_so(root, monkeypatch):
     write(root, 'vi', 'only_vi.png')
     (root / 'labels' / 'b.png').unlink()
     assert stems(build(root, allow_unpaired=True)) == ['a', 'night/a']
-    (message, _, level), = logged
+    ((message, _, level),) = logged
     assert level == logging.WARNING
     assert 'uses 2' in message
     assert 'only_vi' in message
@@ -151,13 +164,16 @@ def test_fusion_alone_needs_neither_labels_nor_classes(root):
         PairedSegDataset(data_root=str(root), test_mode=True)
 
 
-@pytest.mark.parametrize(('kwargs', 'error', 'message'), [
-    (dict(data_prefix=dict(img_path='vi', ir_path='ir')), ValueError, "not 'img_path'"),
-    (dict(data_prefix=dict(vi_path='vi', seg_map_path='labels')), ValueError, r"lacks \['ir_path'\]"),
-    (dict(img_suffix='.png'), TypeError, 'vi_suffix and ir_suffix'),
-    (dict(vi_suffix=''), ValueError, "vi_suffix.*''"),
-    (dict(ir_suffix=()), ValueError, 'ir_suffix'),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'error', 'message'),
+    [
+        (dict(data_prefix=dict(img_path='vi', ir_path='ir')), ValueError, "not 'img_path'"),
+        (dict(data_prefix=dict(vi_path='vi', seg_map_path='labels')), ValueError, r"lacks \['ir_path'\]"),
+        (dict(img_suffix='.png'), TypeError, 'vi_suffix and ir_suffix'),
+        (dict(vi_suffix=''), ValueError, "vi_suffix.*''"),
+        (dict(ir_suffix=()), ValueError, 'ir_suffix'),
+    ],
+)
 def test_bad_arguments(root, kwargs, error, message):
     with pytest.raises(error, match=message):
         build(root, **kwargs)
@@ -195,8 +211,9 @@ def test_lazy_init_indices_serialisation_and_concat(root):
 @pytest.mark.parametrize(('scope', 'name'), [('mmfusion', 'PairedSegDataset'), ('mmseg', 'mmfusion.PairedSegDataset')])
 def test_is_built_by_name(root, scope, name):
     with DefaultScope.overwrite_default_scope(scope):
-        dataset = DATASETS.build(dict(type=name, data_root=str(root), metainfo=CLASSES,
-                                      pipeline=[dict(type='mmfusion.LoadPairFromFile')]))
+        dataset = DATASETS.build(
+            dict(type=name, data_root=str(root), metainfo=CLASSES, pipeline=[dict(type='mmfusion.LoadPairFromFile')])
+        )
     img = dataset[2]['img']
     assert img.shape == (4, 6, 4)
     assert (img == 2).all()

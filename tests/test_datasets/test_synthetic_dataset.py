@@ -1,4 +1,5 @@
 """The contract of SyntheticThermalScenes: what an item holds, and what it depends on."""
+
 import multiprocessing
 import random
 from pathlib import Path
@@ -84,8 +85,11 @@ def test_item_is_independent_of_others_and_of_global_random_state():
 
 
 def test_splits_seeds_and_scenes_differ():
-    datasets = [SyntheticThermalScenes(num_scenes=8, size=SMALL, split=split, seed=seed)
-                for split in ('train', 'val', 'test') for seed in (0, 1)]
+    datasets = [
+        SyntheticThermalScenes(num_scenes=8, size=SMALL, split=split, seed=seed)
+        for split in ('train', 'val', 'test')
+        for seed in (0, 1)
+    ]
     rendered = [dataset.render(scene)[0] for dataset in datasets for scene in range(8)]
     assert len({pair.tobytes() for pair in rendered}) == len(rendered) == 48
 
@@ -106,6 +110,7 @@ def test_night_changes_the_visible_image_only():
 
 def test_cache_draws_once_and_hands_out_copies(monkeypatch):
     from mmfusion.datasets.synthetic import dataset as module
+
     calls = []
     draw = module.render_scene
     monkeypatch.setattr(module, 'render_scene', lambda *args: calls.append(1) or draw(*args))
@@ -148,22 +153,25 @@ def test_any_size(size):
     assert len(np.unique(label)) > 2
 
 
-@pytest.mark.parametrize(('arguments', 'named'), [
-    (dict(num_scenes=0), 'num_scenes.*0'),
-    (dict(num_scenes=2.5), 'num_scenes.*2.5'),
-    (dict(size=(40, 64)), 'size.*40'),
-    (dict(size=(64, 64, 3)), 'size'),
-    (dict(seed=-1), 'seed.*-1'),
-    (dict(seed=2 ** 32), 'seed'),
-    (dict(split='training'), "split.*'training'"),
-    (dict(night_fraction=1.5), 'night_fraction.*1.5'),
-    (dict(noise_level=-0.1), 'noise_level.*-0.1'),
-    (dict(camouflage_contrast=2), 'camouflage_contrast.*2'),
-    (dict(crossover_fraction=-1), 'crossover_fraction.*-1'),
-    (dict(glare_fraction=float('nan')), 'glare_fraction.*nan'),
-    (dict(max_distractors=-1), 'max_distractors.*-1'),
-    (dict(max_distractors=0.5), 'max_distractors.*0.5'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'named'),
+    [
+        (dict(num_scenes=0), 'num_scenes.*0'),
+        (dict(num_scenes=2.5), 'num_scenes.*2.5'),
+        (dict(size=(40, 64)), 'size.*40'),
+        (dict(size=(64, 64, 3)), 'size'),
+        (dict(seed=-1), 'seed.*-1'),
+        (dict(seed=2**32), 'seed'),
+        (dict(split='training'), "split.*'training'"),
+        (dict(night_fraction=1.5), 'night_fraction.*1.5'),
+        (dict(noise_level=-0.1), 'noise_level.*-0.1'),
+        (dict(camouflage_contrast=2), 'camouflage_contrast.*2'),
+        (dict(crossover_fraction=-1), 'crossover_fraction.*-1'),
+        (dict(glare_fraction=float('nan')), 'glare_fraction.*nan'),
+        (dict(max_distractors=-1), 'max_distractors.*-1'),
+        (dict(max_distractors=0.5), 'max_distractors.*0.5'),
+    ],
+)
 def test_bad_arguments_are_named(arguments, named):
     with pytest.raises(ValueError, match=named):
         SyntheticThermalScenes(**arguments)

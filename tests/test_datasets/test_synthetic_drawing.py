@@ -1,4 +1,5 @@
 """The parts of the scene generator against closed forms."""
+
 import numpy as np
 import pytest
 
@@ -47,10 +48,14 @@ def test_printed_has_the_temperature_of_its_surroundings(flat):
     assert (flat.light[printed].max(-1) > 0).mean() > 0.9  # retro-reflective
 
 
-@pytest.mark.parametrize('draw', [
-    lambda c, r: draw_vehicle_side(c, r, 120, 190, 45, True, False),
-    lambda c, r: draw_vehicle_end(c, r, 120, 190, 90, True, False, True),
-    lambda c, r: draw_vehicle_end(c, r, 120, 190, 90, True, False, False)])
+@pytest.mark.parametrize(
+    'draw',
+    [
+        lambda c, r: draw_vehicle_side(c, r, 120, 190, 45, True, False),
+        lambda c, r: draw_vehicle_end(c, r, 120, 190, 90, True, False, True),
+        lambda c, r: draw_vehicle_end(c, r, 120, 190, 90, True, False, False),
+    ],
+)
 def test_vehicle_is_drawn_for_both_sensors(flat, draw):
     draw(flat, np.random.default_rng(0))
     vehicle = flat.label == 3

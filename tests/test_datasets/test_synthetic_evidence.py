@@ -1,4 +1,5 @@
 """Which sensor sees what in the synthetic scenes, measured; and what every difficulty knob changes."""
+
 import cv2
 import numpy as np
 import pytest
@@ -68,8 +69,14 @@ def test_printed_is_in_visible(scenes):
 
 def test_vehicle_is_in_both(scenes):
     def strength(image):  # contrast of its parts: the spread inside against the ring's
-        return np.median([image(pair)[inside].std() / (image(pair)[ring].std() + 1)
-                          for pair, label in scenes for inside, ring in _objects(label, VEHICLE)])
+        return np.median(
+            [
+                image(pair)[inside].std() / (image(pair)[ring].std() + 1)
+                for pair, label in scenes
+                for inside, ring in _objects(label, VEHICLE)
+            ]
+        )
+
     assert _contrast(scenes, VEHICLE, _infrared)[1] > 8
     assert _contrast(scenes, VEHICLE, _luminance)[1] > 8
     assert strength(_infrared) > 0.8
@@ -81,8 +88,12 @@ def test_background_has_structure_in_both(scenes):
     for name, image in (('visible', _luminance), ('infrared', _infrared)):
         spread = np.mean([image(pair)[label == 0].std() for pair, label in scenes])
         assert spread > 12, name
-        edges[name] = np.stack([np.hypot(*np.gradient(cv2.GaussianBlur(image(pair), (0, 0), 1.5))) * (label == 0)
-                                for pair, label in scenes])
+        edges[name] = np.stack(
+            [
+                np.hypot(*np.gradient(cv2.GaussianBlur(image(pair), (0, 0), 1.5))) * (label == 0)
+                for pair, label in scenes
+            ]
+        )
     assert np.corrcoef(edges['visible'].ravel(), edges['infrared'].ravel())[0, 1] > 0.2
 
 
@@ -113,11 +124,17 @@ def test_camouflage_contrast_acts_on_warm_in_visible_only():
 
 def test_crossover_acts_on_infrared_only():
     never, always = (_pairs(24, crossover_fraction=f) for f in (0, 1))
-    assert all(np.array_equal(a[..., :3], b[..., :3]) and np.array_equal(x, y)
-               for (a, x), (b, y) in zip(never, always))
-    signed = [np.median([_infrared(pair)[inside].mean() - _infrared(pair)[ring].mean()
-                         for pair, label in group for inside, ring in _objects(label, WARM)])
-              for group in (never, always)]
+    assert all(np.array_equal(a[..., :3], b[..., :3]) and np.array_equal(x, y) for (a, x), (b, y) in zip(never, always))
+    signed = [
+        np.median(
+            [
+                _infrared(pair)[inside].mean() - _infrared(pair)[ring].mean()
+                for pair, label in group
+                for inside, ring in _objects(label, WARM)
+            ]
+        )
+        for group in (never, always)
+    ]
     assert 15 < signed[1] < 0.75 * signed[0]
 
 
@@ -139,18 +156,26 @@ def test_distractors_are_hot_background():
 def test_noise_level_scales_the_noise():
     quiet, usual, loud = (_pairs(6, noise_level=n) for n in (0, 1, 2))
     for channel in range(4):
-        spread = [np.mean([np.std(a[..., channel] - b[..., channel].astype(float))
-                           for (a, _), (b, _) in zip(group, quiet)]) for group in (usual, loud)]
+        spread = [
+            np.mean([np.std(a[..., channel] - b[..., channel].astype(float)) for (a, _), (b, _) in zip(group, quiet)])
+            for group in (usual, loud)
+        ]
         assert spread[0] > 1
         assert 1.5 * spread[0] < spread[1] < 2.5 * spread[0]
 
 
 def _train(inputs, labels, steps):
     """A small encoder-decoder; returns a function from images to predicted labels."""
+
     def block(cin, cout):
-        return torch.nn.Sequential(torch.nn.Conv2d(cin, cout, 3, padding=1), torch.nn.BatchNorm2d(cout),
-                                   torch.nn.ReLU(), torch.nn.Conv2d(cout, cout, 3, padding=1),
-                                   torch.nn.BatchNorm2d(cout), torch.nn.ReLU())
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(cin, cout, 3, padding=1),
+            torch.nn.BatchNorm2d(cout),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(cout, cout, 3, padding=1),
+            torch.nn.BatchNorm2d(cout),
+            torch.nn.ReLU(),
+        )
 
     class Net(torch.nn.Module):
         def __init__(self):
@@ -196,8 +221,10 @@ def test_networks_find_the_evidence_where_it_is_said_to_be():
         predict = _train(inputs[:, channels], labels, steps=120)
         with torch.no_grad():
             found = predict(unseen[:, channels])
-        iou[sensor] = {name: (((found == i) & (truth == i)).sum() / ((found == i) | (truth == i)).sum()).item()
-                       for name, i in CLASSES.items()}
+        iou[sensor] = {
+            name: (((found == i) & (truth == i)).sum() / ((found == i) | (truth == i)).sum()).item()
+            for name, i in CLASSES.items()
+        }
     evidence = SyntheticThermalScenes.evidence
     for name in CLASSES:
         seen = {sensor for sensor in iou if iou[sensor][name] > 0.4}

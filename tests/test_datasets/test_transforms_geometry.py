@@ -1,4 +1,5 @@
 """mmcv's and mmseg's geometric transforms treat all four channels and the labels alike."""
+
 import numpy as np
 import pytest
 
@@ -8,19 +9,24 @@ from mmfusion.registry import TRANSFORMS
 HEIGHT, WIDTH = 48, 64
 GEOMETRIC = [
     dict(type='Resize', scale=(90, 70), keep_ratio=False),
-    dict(type='RandomResize', scale=(WIDTH, HEIGHT), ratio_range=(1.2, 2.), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(30, 41), cat_max_ratio=.9),
-    dict(type='RandomFlip', prob=1., direction='horizontal'),
-    dict(type='RandomFlip', prob=1., direction='vertical'),
-    dict(type='RandomRotate', prob=1., degree=(10., 40.), seg_pad_val=255),
+    dict(type='RandomResize', scale=(WIDTH, HEIGHT), ratio_range=(1.2, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(30, 41), cat_max_ratio=0.9),
+    dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+    dict(type='RandomFlip', prob=1.0, direction='vertical'),
+    dict(type='RandomRotate', prob=1.0, degree=(10.0, 40.0), seg_pad_val=255),
     dict(type='Pad', size=(60, 80), pad_val=dict(img=0, seg=255)),
 ]
 
 
 def apply(config, img, label):
     np.random.seed(5)
-    results = dict(img=img.copy(), gt_seg_map=label.copy(), seg_fields=['gt_seg_map'], img_shape=img.shape[:2],
-                   ori_shape=img.shape[:2])
+    results = dict(
+        img=img.copy(),
+        gt_seg_map=label.copy(),
+        seg_fields=['gt_seg_map'],
+        img_shape=img.shape[:2],
+        ori_shape=img.shape[:2],
+    )
     results = TRANSFORMS.build(config)(results)
     return results['img'], results['gt_seg_map']
 
@@ -60,13 +66,13 @@ def test_labels_go_where_the_image_goes(config):
         exact[:, 1:-1] &= exact[:, :-2] & exact[:, 2:]
         exact[1:-1] &= exact[:-2] & exact[2:]
         # Padding is label 255 and no code: channels are 10, 20, 30, 40 for background.
-        assert (moved_label[exact] != code_id).sum() <= .001 * exact.sum()
+        assert (moved_label[exact] != code_id).sum() <= 0.001 * exact.sum()
         checked += exact.sum()
-    assert checked > .5 * (moved_label != 255).sum()
+    assert checked > 0.5 * (moved_label != 255).sum()
     assert set(np.unique(moved_label)) <= {0, 1, 2, 3, 255}
 
 
 def test_random_rotate_pads_only_the_first_channel():
     """The trap that the package's docstring names; should mmcv mend it, the sentence there can go."""
-    img, _ = apply(dict(type='RandomRotate', prob=1., degree=(30., 40.), pad_val=99), *scene())
+    img, _ = apply(dict(type='RandomRotate', prob=1.0, degree=(30.0, 40.0), pad_val=99), *scene())
     assert img[0, 0].tolist() == [99, 0, 0, 0]

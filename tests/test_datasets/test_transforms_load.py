@@ -21,7 +21,7 @@ def load(tmp_path):
         paths = {}
         for name, img in dict(vi_path=vi, ir_path=ir).items():
             paths[name] = str(tmp_path / f'{name}{suffix}')
-            bgr = img[..., [2, 1, 0, 3][:img.shape[2]]] if img.ndim == 3 else img
+            bgr = img[..., [2, 1, 0, 3][: img.shape[2]]] if img.ndim == 3 else img
             assert cv2.imwrite(paths[name], bgr)
         return LoadPairFromFile(**kwargs)(paths)
 
@@ -29,7 +29,7 @@ def load(tmp_path):
 
 
 @pytest.mark.parametrize('backend', ['cv2', 'pillow'])
-@pytest.mark.parametrize('channels', [(), (3, ), (4, )])
+@pytest.mark.parametrize('channels', [(), (3,), (4,)])
 def test_eight_bit_pair(load, backend, channels):
     vi, ir = image(*channels), image()
     results = load(vi, ir, imdecode_backend=backend)
@@ -84,7 +84,7 @@ def test_float_files_need_a_range(load):
     with pytest.raises(ValueError, match=r'ir_path\.tif holds float32.*give ir_range=\(low, high\)'):
         load(vi, ir, '.tif')
     img = load(vi, ir, '.tif', ir_range=(-10, 30))['img']
-    np.testing.assert_allclose(img[..., 3], (ir + 10.) / 40 * 255, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(img[..., 3], (ir + 10.0) / 40 * 255, rtol=1e-5, atol=1e-4)
 
 
 def test_three_channel_infrared(load):
@@ -127,10 +127,19 @@ def test_palette_image_is_no_grey_image_for_pillow(tmp_path):
     np.testing.assert_array_equal(img[..., 2::-1], np.asarray(picture.convert('RGB')))
 
 
-@pytest.mark.parametrize('kwargs', [
-    dict(ir_channel=3), dict(ir_channel=True), dict(ir_channel='max'), dict(ir_range='minmax'), dict(ir_range=(5, 5)),
-    dict(vi_range=(0, float('inf'))), dict(vi_range=7), dict(imdecode_backend='turbojpeg')
-])
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        dict(ir_channel=3),
+        dict(ir_channel=True),
+        dict(ir_channel='max'),
+        dict(ir_range='minmax'),
+        dict(ir_range=(5, 5)),
+        dict(vi_range=(0, float('inf'))),
+        dict(vi_range=7),
+        dict(imdecode_backend='turbojpeg'),
+    ],
+)
 def test_bad_load_arguments(kwargs):
     name, value = next(iter(kwargs.items()))
     with pytest.raises(ValueError, match=name) as error:
@@ -148,8 +157,17 @@ def label(tmp_path):
     def write(values, name='label.png', **results):
         path = str(tmp_path / name)
         Image.fromarray(np.asarray(values)).save(path)
-        return dict(dict(seg_map_path=path, img_path='vi.png', ori_shape=(5, 7), reduce_zero_label=False,
-                         label_map=None, seg_fields=[]), **results)
+        return dict(
+            dict(
+                seg_map_path=path,
+                img_path='vi.png',
+                ori_shape=(5, 7),
+                reduce_zero_label=False,
+                label_map=None,
+                seg_fields=[],
+            ),
+            **results,
+        )
 
     return write
 
@@ -241,6 +259,8 @@ def test_pack_keeps_values_and_paths():
     sample = packed['data_samples']
     np.testing.assert_array_equal(sample.gt_sem_seg.data.numpy(), ids[None])
     assert {key: sample.metainfo[key] for key in ('img_path', 'vi_path', 'ir_path', 'ori_shape')} == dict(
-        img_path='v', vi_path='v', ir_path='i', ori_shape=(5, 7))
-    assert set(PackFusionInputs(meta_keys=['ir_path'])(dict(img=img, ir_path='i', img_path='v'))['data_samples']
-               .metainfo) == {'ir_path'}
+        img_path='v', vi_path='v', ir_path='i', ori_shape=(5, 7)
+    )
+    assert set(
+        PackFusionInputs(meta_keys=['ir_path'])(dict(img=img, ir_path='i', img_path='v'))['data_samples'].metainfo
+    ) == {'ir_path'}

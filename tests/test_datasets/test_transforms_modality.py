@@ -34,11 +34,11 @@ def test_visible_gets_what_the_transform_does_to_an_ordinary_image():
     assert result['img_path'] == 'x'
 
 
-@pytest.mark.parametrize('transform', [CLAHE(), AdjustGamma(2.)])
+@pytest.mark.parametrize('transform', [CLAHE(), AdjustGamma(2.0)])
 def test_infrared_alone(transform):
     img = pair()
     channel = np.ascontiguousarray(img[..., 3])
-    expected = mmcv.clahe(channel, 40.) if isinstance(transform, CLAHE) else transform.table[channel]
+    expected = mmcv.clahe(channel, 40.0) if isinstance(transform, CLAHE) else transform.table[channel]
     assert (expected != channel).any()
     result = ApplyToModality(transform, modality='infrared')(dict(img=img))['img']
     np.testing.assert_array_equal(result[..., 3], expected)
@@ -82,23 +82,30 @@ def test_types_given_and_returned(dtype, whole):
 
     def scale(results):
         seen.append((results['img'].dtype, results['img'].shape))
-        return dict(results, img=results['img'] * 1.5 + .3)  # float, beyond 255
+        return dict(results, img=results['img'] * 1.5 + 0.3)  # float, beyond 255
 
     img = pair(whole)
     result = ApplyToModality(scale, 'infrared', dtype=dtype)(dict(img=img))['img']
     assert seen == [(np.dtype(dtype), (32, 40, 1))]
     given = np.rint(img[..., 3]) if dtype == 'uint8' else img[..., 3]
-    expected = given.astype(np.float64) * 1.5 + .3
+    expected = given.astype(np.float64) * 1.5 + 0.3
     if whole == np.uint8:
         expected = np.minimum(np.rint(expected), 255)
     assert result.dtype == whole
     np.testing.assert_allclose(result[..., 3], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize('transform', [
-    RandomFlip(prob=1.), RandomFlip(prob=0.), Resize(scale=(20, 16)), Resize(scale=(40, 32)),
-    RandomRotate(prob=1., degree=(10, 20)), lambda results: dict(results, img=results['img'][:, ::2])
-])
+@pytest.mark.parametrize(
+    'transform',
+    [
+        RandomFlip(prob=1.0),
+        RandomFlip(prob=0.0),
+        Resize(scale=(20, 16)),
+        Resize(scale=(40, 32)),
+        RandomRotate(prob=1.0, degree=(10, 20)),
+        lambda results: dict(results, img=results['img'][:, ::2]),
+    ],
+)
 def test_geometry_is_refused(transform):
     results = dict(img=pair(), img_shape=(32, 40), gt_seg_map=np.zeros((32, 40), np.uint8), seg_fields=['gt_seg_map'])
     with pytest.raises(ValueError, match=r'outside of ApplyToModality'):
@@ -106,7 +113,7 @@ def test_geometry_is_refused(transform):
 
 
 def test_flip_before_is_no_flip_inside():
-    results = RandomFlip(prob=1.)(dict(img=pair(), img_shape=(32, 40)))
+    results = RandomFlip(prob=1.0)(dict(img=pair(), img_shape=(32, 40)))
     assert ApplyToModality(PhotoMetricDistortion())(dict(results))['flip'] is True
 
 
@@ -114,10 +121,14 @@ def test_none_is_passed_on():
     assert ApplyToModality(lambda results: None)(dict(img=pair())) is None
 
 
-@pytest.mark.parametrize(('args', 'message'), [
-    (dict(transforms=[]), 'at least one'), (dict(transforms=CLAHE(), modality='thermal'), "'thermal'"),
-    (dict(transforms=CLAHE(), dtype='uint16'), "'uint16'")
-])
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (dict(transforms=[]), 'at least one'),
+        (dict(transforms=CLAHE(), modality='thermal'), "'thermal'"),
+        (dict(transforms=CLAHE(), dtype='uint16'), "'uint16'"),
+    ],
+)
 def test_bad_arguments(args, message):
     with pytest.raises(ValueError, match=message):
         ApplyToModality(**args)
@@ -130,7 +141,7 @@ def test_three_channels_are_no_pair():
 
 @pytest.mark.parametrize(('scope', 'name'), [('mmfusion', 'ApplyToModality'), ('mmseg', 'mmfusion.ApplyToModality')])
 def test_inner_transforms_are_found_from_both_scopes(scope, name):
-    config = dict(type=name, transforms=[dict(type='CLAHE'), dict(type='mmseg.AdjustGamma', gamma=2.)])
+    config = dict(type=name, transforms=[dict(type='CLAHE'), dict(type='mmseg.AdjustGamma', gamma=2.0)])
     with DefaultScope.overwrite_default_scope(scope):
         transform = TRANSFORMS.build(config)
     assert 'CLAHE' in repr(transform)

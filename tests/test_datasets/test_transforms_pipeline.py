@@ -1,4 +1,5 @@
 """From the files to the model's input, through mmengine's own data loader and the dataset bases of the configs."""
+
 from pathlib import Path
 
 import cv2
@@ -40,7 +41,7 @@ def test_training_batches(name):
         inputs = batch['inputs']
         assert inputs.shape == (3, 4, *size)
         assert inputs.dtype == torch.float32
-        assert 0 <= inputs.min() < .3 < inputs.max() <= 1
+        assert 0 <= inputs.min() < 0.3 < inputs.max() <= 1
         for sample in batch['data_samples']:
             label = sample.gt_sem_seg.data
             height, width = sample.img_shape
@@ -68,8 +69,9 @@ def test_testing_gives_the_files_themselves(name):
         pair = pair.numpy()
         np.testing.assert_allclose(pair[:3, :height, :width], vi.transpose(2, 0, 1), atol=tolerance)
         np.testing.assert_allclose(pair[3, :height, :width], ir, atol=tolerance)
-        np.testing.assert_array_equal(pair[:, height:, :width], np.repeat(
-            pair[:, height - 1:height, :width], pair.shape[1] - height, axis=1))
+        np.testing.assert_array_equal(
+            pair[:, height:, :width], np.repeat(pair[:, height - 1 : height, :width], pair.shape[1] - height, axis=1)
+        )
         assert pair.shape[1] % 32 == pair.shape[2] % 32 == 0
         np.testing.assert_array_equal(sample.gt_sem_seg.data[0], np.asarray(Image.open(sample.seg_map_path)))
 
@@ -77,9 +79,13 @@ def test_testing_gives_the_files_themselves(name):
 def test_crops_and_flips_hit_both_images_and_the_label():
     """Found again in the original by template matching in infrared, then visible and label are compared there."""
     crop = (96, 128)
-    pipeline = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations'),
-                dict(type='RandomCrop', crop_size=crop), dict(type='RandomFlip', prob=.5),
-                dict(type='PackFusionInputs')]
+    pipeline = [
+        dict(type='LoadPairFromFile'),
+        dict(type='LoadPairAnnotations'),
+        dict(type='RandomCrop', crop_size=crop),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackFusionInputs'),
+    ]
     np.random.seed(1)
     train, _ = loader('msrs_weak', 'train', 4, pipeline=pipeline)
     flips, corners = set(), set()
@@ -106,29 +112,39 @@ def test_crops_and_flips_hit_both_images_and_the_label():
 
 def test_distortion_changes_visible_only():
     plain = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations'), dict(type='PackFusionInputs')]
-    distorted = [*plain[:2], dict(type='ApplyToModality', modality='visible', transforms=[
-        dict(type='PhotoMetricDistortion')]), plain[2]]
+    distorted = [
+        *plain[:2],
+        dict(type='ApplyToModality', modality='visible', transforms=[dict(type='PhotoMetricDistortion')]),
+        plain[2],
+    ]
     before, after = (loader('msrs_png', 'test', 4, pipeline=pipeline)[0] for pipeline in (plain, distorted))
     np.random.seed(0)
     before, after = (torch.stack(next(iter(one))['inputs']) for one in (before, after))
     assert torch.equal(before[:, 3], after[:, 3])
-    assert (before[:, :3] != after[:, :3]).float().mean() > .3
+    assert (before[:, :3] != after[:, :3]).float().mean() > 0.3
 
 
 def test_unequal_sizes_are_refused_by_name():
     with pytest.raises(ValueError, match=r'roadscene_unequal/vi/.*roadscene_unequal/ir/.*Register'):
         mmfusion.datasets.PairedSegDataset(
-            data_root=str(DATA / 'roadscene_unequal'), test_mode=True, require_labels=False,
-            pipeline=[mmfusion.datasets.LoadPairFromFile()])[0]
+            data_root=str(DATA / 'roadscene_unequal'),
+            test_mode=True,
+            require_labels=False,
+            pipeline=[mmfusion.datasets.LoadPairFromFile()],
+        )[0]
 
 
 @pytest.mark.parametrize(('folder', 'count'), [('roadscene', 12), ('fusion_pairs', 8), ('tno_salient', 6)])
 def test_every_other_set_loads_without_labels(folder, count):
     dataset = mmfusion.datasets.PairedSegDataset(
-        data_root=str(DATA / folder), test_mode=True, require_labels=False,
-        pipeline=[mmfusion.datasets.LoadPairFromFile(), mmfusion.datasets.PackFusionInputs()])
+        data_root=str(DATA / folder),
+        test_mode=True,
+        require_labels=False,
+        pipeline=[mmfusion.datasets.LoadPairFromFile(), mmfusion.datasets.PackFusionInputs()],
+    )
     assert len(dataset) == count
-    batch = FusionDataPreProcessor(size_divisor=32)(dict(
-        zip(('inputs', 'data_samples'), zip(*((item['inputs'], item['data_samples']) for item in dataset)))))
+    batch = FusionDataPreProcessor(size_divisor=32)(
+        dict(zip(('inputs', 'data_samples'), zip(*((item['inputs'], item['data_samples']) for item in dataset))))
+    )
     assert len(batch['inputs']) == count
     assert all(sample.img_shape == sample.ori_shape for sample in batch['data_samples'])

@@ -1,4 +1,5 @@
 """AttributionFusionLossHook through real runs of a tiny model."""
+
 import math
 
 import pytest
@@ -32,7 +33,8 @@ class Probe(Hook):
 def run(make_runner):
     def make(max_iters=3, **options):
         runner = make_runner(
-            max_iters=max_iters, hooks=[dict(type='AttributionFusionLossHook', **options)], default_hooks=SAVE)
+            max_iters=max_iters, hooks=[dict(type='AttributionFusionLossHook', **options)], default_hooks=SAVE
+        )
         probe = Probe()
         runner.register_hook(probe)
         runner.train()
@@ -65,14 +67,17 @@ def test_infrared_shares():
     assert shares[2:] == [0.0, 0.5]  # The sample without evidence does not count.
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (dict(warmup_iters=-1), 'warmup_iters must not be negative, got -1'),
-    (dict(ramp_iters=-2), 'ramp_iters must not be negative, got -2'),
-    (dict(interval=-3), 'interval must not be negative, got -3'),
-    (dict(source='teacher'), "unknown source 'teacher'; choose one of live, ema"),
-    (dict(momentum=0), 'between 0 and 1, got 0'),
-    (dict(momentum=1.0), 'between 0 and 1, got 1.0'),
-])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(warmup_iters=-1), 'warmup_iters must not be negative, got -1'),
+        (dict(ramp_iters=-2), 'ramp_iters must not be negative, got -2'),
+        (dict(interval=-3), 'interval must not be negative, got -3'),
+        (dict(source='teacher'), "unknown source 'teacher'; choose one of live, ema"),
+        (dict(momentum=0), 'between 0 and 1, got 0'),
+        (dict(momentum=1.0), 'between 0 and 1, got 1.0'),
+    ],
+)
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         AttributionFusionLossHook(**options)
@@ -104,9 +109,10 @@ def test_schedule_and_record(run):
 def test_classes_without_a_name(make_runner, monkeypatch):
     monkeypatch.setattr(
         'mmfusion.engine.hooks.attribution_fusion_loss_hook.infrared_shares',
-        lambda region_ir, region_vi: torch.tensor([0.25, 0.5, 0.75]))
+        lambda region_ir, region_vi: torch.tensor([0.25, 0.5, 0.75]),
+    )
     runner = make_runner(max_iters=1, hooks=[dict(type='AttributionFusionLossHook', interval=1)])
-    runner._train_dataloader.dataset.metainfo.classes = ('background', )
+    runner._train_dataloader.dataset.metainfo.classes = ('background',)
     runner._train_dataloader.dataset.metainfo.palette = [[0, 0, 0]]
     runner._train_dataloader.dataset.pipeline[1]['num_classes'] = 3
     runner.train()
@@ -134,7 +140,7 @@ def test_running_mean(run):
             if not start.is_floating_point():
                 continue
             expected = start
-            for value in (second, third)[:iteration - 1]:
+            for value in (second, third)[: iteration - 1]:
                 expected = 0.7 * expected + 0.3 * value[name]
             torch.testing.assert_close(average[f'module.{name}'], expected, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(first['decode_head.conv_seg.weight'], third['decode_head.conv_seg.weight'], rtol=1e-2)

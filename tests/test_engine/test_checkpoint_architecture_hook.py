@@ -1,4 +1,5 @@
 """Checkpoints of another architecture are refused before they do harm."""
+
 import copy
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import torch
 from mmfusion.engine.hooks import CheckpointArchitectureHook
 from mmfusion.registry import MODELS
 
-HOOKS = (dict(type='CheckpointArchitectureHook'), )
+HOOKS = (dict(type='CheckpointArchitectureHook'),)
 
 
 @pytest.fixture
@@ -35,15 +36,22 @@ def runner(make_runner):
             hooks=hooks,
             max_iters=1,
             optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.0)),
-            **options)
+            **options,
+        )
 
     return make
 
 
 def equal_weights(model, weights, prefix=''):
     state = model.state_dict()
-    return [name for name in weights if name.startswith(prefix) and 'running' not in name and
-            'tracked' not in name and not torch.equal(state[name], weights[name])] == []
+    return [
+        name
+        for name in weights
+        if name.startswith(prefix)
+        and 'running' not in name
+        and 'tracked' not in name
+        and not torch.equal(state[name], weights[name])
+    ] == []
 
 
 def test_same_architecture_is_loaded(runner, save):
@@ -63,16 +71,19 @@ def test_other_layouts_of_the_file(runner, save, options):
 
 def test_testing_is_strict_with_a_config_that_can_train(runner, save):
     path, _ = save(classes=5)
-    with pytest.raises(ValueError, match=r'checkpoint\.pth is of another architecture .* and 2 have another shape: '
-                       r'segmentor\.decode_head\.conv_seg\.bias \(5,\) where the model has \(3,\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'checkpoint\.pth is of another architecture .* and 2 have another shape: '
+        r'segmentor\.decode_head\.conv_seg\.bias \(5,\) where the model has \(3,\)',
+    ):
         runner(path).test()
-    path, _ = save(drop=('fusion.head.embed_ir', ))
+    path, _ = save(drop=('fusion.head.embed_ir',))
     with pytest.raises(ValueError, match=r"5 are missing, such as \['fusion\.head\.embed_ir\.0\.bias'"):
         runner(path).test()
 
 
 def test_the_switch(runner, save):
-    path, weights = save(drop=('fusion.head.embed_ir', ))
+    path, weights = save(drop=('fusion.head.embed_ir',))
     tested = runner(path, hooks=[dict(type='CheckpointArchitectureHook', strict=False)])
     tested.test()
     assert equal_weights(tested.model, weights)
@@ -110,14 +121,15 @@ def test_test_time_augmentation(make_runner, model_config, save):
     """The wrapped model is compared, and averages a pass of each kind."""
     path, weights = save()
     load = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations')]
-    flips = [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0., 1.)]
+    flips = [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)]
 
     def run(transforms):
         runner = make_runner(
             model=dict(type='SegTTAModel', module=model_config()),
             load_from=path,
             hooks=HOOKS,
-            test_evaluator=[dict(type='PerClassIoUMetric', iou_metrics=['mIoU'])])
+            test_evaluator=[dict(type='PerClassIoUMetric', iou_metrics=['mIoU'])],
+        )
         augment = dict(type='TestTimeAug', transforms=[transforms, [dict(type='PackFusionInputs')]])
         runner._test_dataloader['dataset']['pipeline'] = [*copy.deepcopy(load), augment]
         runner._test_dataloader['batch_size'] = 1

@@ -1,4 +1,5 @@
 """Two processes with gloo: plain data-parallel training of the joint model."""
+
 import copy
 import os
 import socket

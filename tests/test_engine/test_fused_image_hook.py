@@ -1,4 +1,5 @@
 """Fused images on disk are those of the data samples."""
+
 from types import SimpleNamespace
 
 import cv2

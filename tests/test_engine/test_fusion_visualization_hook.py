@@ -1,4 +1,5 @@
 """Panels of predictions while validating and testing."""
+
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,7 @@ SIZE, FACTOR, BAR, GAP = (30, 100), 2, 22, 4
 def picture(panel, number):
     """The pictures of a panel, at their own size."""
     left = number * (SIZE[1] * FACTOR + GAP)
-    return panel[BAR:BAR + SIZE[0] * FACTOR:FACTOR, left:left + SIZE[1] * FACTOR:FACTOR]
+    return panel[BAR : BAR + SIZE[0] * FACTOR : FACTOR, left : left + SIZE[1] * FACTOR : FACTOR]
 
 
 def prediction(label=True, **meta):
@@ -125,8 +126,10 @@ def test_nothing_unless_asked_for(make_runner):
 
 def test_a_window_instead_of_files(make_runner, monkeypatch):
     shown = []
-    monkeypatch.setattr('mmengine.visualization.Visualizer.show',
-                        lambda self, image, win_name, wait_time: shown.append((win_name, wait_time)))
+    monkeypatch.setattr(
+        'mmengine.visualization.Visualizer.show',
+        lambda self, image, win_name, wait_time: shown.append((win_name, wait_time)),
+    )
     runner, _ = run(make_runner, 'test', draw=True, show=True, wait_time=0.5)
     assert shown == [(f'test_{i:03}', 0.5) for i in range(6)]
     assert drawn(runner) == {}

@@ -1,4 +1,5 @@
 """Random numbers by iteration; what a resumed run passes over is in test_resume."""
+
 from types import SimpleNamespace
 
 import numpy as np

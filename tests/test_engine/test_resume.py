@@ -1,4 +1,5 @@
 """A run that is interrupted and resumed equals one that is not, to the last bit."""
+
 import pytest
 import torch
 from mmengine.runner import CheckpointLoader
@@ -10,7 +11,7 @@ HOOKS = [
 ]
 SCHEDULE = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=2),
-    dict(type='PolyLR', power=1.0, eta_min=1e-4, by_epoch=False, begin=2, end=6)
+    dict(type='PolyLR', power=1.0, eta_min=1e-4, by_epoch=False, begin=2, end=6),
 ]
 
 
@@ -28,7 +29,8 @@ def train(make_runner, model_config, unet_config, tmp_path):
             augment=True,
             param_scheduler=SCHEDULE,
             default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)),
-            **options)
+            **options,
+        )
         runner.train()
         if options.get('num_workers'):
             # Left to the garbage collector, with other runs' workers about, this may take five seconds a worker.

@@ -1,4 +1,5 @@
 """The registered metric, through mmengine's Evaluator."""
+
 import logging
 import math
 
@@ -79,13 +80,13 @@ def test_channels_are_averaged(generator):
 @pytest.mark.parametrize('color', ['luminance', 'channels'])
 def test_one_channel_against_luminance(generator, color):
     pair, fused = _pair(generator), torch.rand(1, _H, _W, generator=generator, dtype=torch.float64)
-    figures = _run([pair], [_sample(fused)], color=color, metrics=('CC', ))
+    figures = _run([pair], [_sample(fused)], color=color, metrics=('CC',))
     blue, green, red, ir = pair
-    expected = _grey_figures(fused[0] * 255, ir, _luminance(red, green, blue), ('CC', ))['CC']
+    expected = _grey_figures(fused[0] * 255, ir, _luminance(red, green, blue), ('CC',))['CC']
     assert figures['fusion/CC'] == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize(('direction', 'axes'), [('horizontal', (2, )), ('vertical', (1, )), ('diagonal', (1, 2))])
+@pytest.mark.parametrize(('direction', 'axes'), [('horizontal', (2,)), ('vertical', (1,)), ('diagonal', (1, 2))])
 def test_flipped_pair_is_flipped_back(generator, direction, axes):
     pair = _pair(generator)
     fused = pair[3:].double() / 255  # a fusion that shows infrared only, as it was before the flip
@@ -99,9 +100,9 @@ def test_flipped_pair_is_flipped_back(generator, direction, axes):
 
 def test_resized_pair_is_brought_to_the_fused_size(generator):
     pair, fused = _pair(generator, 22, 24), torch.rand(1, _H, _W, generator=generator, dtype=torch.float64)
-    figures = _run([pair], [_sample(fused)], metrics=('MSE', ))
+    figures = _run([pair], [_sample(fused)], metrics=('MSE',))
     blue, green, red, ir = F.interpolate(pair[None].double(), size=(_H, _W), mode='bilinear', align_corners=False)[0]
-    expected = _grey_figures(fused[0] * 255, ir, _luminance(red, green, blue), ('MSE', ))['MSE']
+    expected = _grey_figures(fused[0] * 255, ir, _luminance(red, green, blue), ('MSE',))['MSE']
     assert figures['fusion/MSE'] == pytest.approx(expected, rel=1e-9)
 
 
@@ -129,7 +130,7 @@ def test_stays_beside_iou_metric(generator):
     label = torch.randint(0, 2, (1, _H, _W), generator=generator)
     sample.gt_sem_seg, sample.pred_sem_seg = PixelData(data=label), PixelData(data=label.clone())
     with DefaultScope.overwrite_default_scope('mmfusion'):
-        evaluator = Evaluator([dict(type='IoUMetric'), dict(type='FusionMetric', metrics=('EN', ), prefix='image')])
+        evaluator = Evaluator([dict(type='IoUMetric'), dict(type='FusionMetric', metrics=('EN',), prefix='image')])
     evaluator.dataset_meta = dict(classes=('a', 'b'))
     evaluator.process(data_samples=[sample], data_batch=dict(inputs=[pair]))
     figures = evaluator.evaluate(1)
@@ -145,8 +146,10 @@ def test_registered_under_both_scopes():
 
 def test_broken_image_is_not_hidden(generator, monkeypatch):
     messages = []
-    monkeypatch.setattr('mmfusion.evaluation.metrics.fusion_metric.print_log',
-                        lambda message, **options: messages.append((message, options['level'])))
+    monkeypatch.setattr(
+        'mmfusion.evaluation.metrics.fusion_metric.print_log',
+        lambda message, **options: messages.append((message, options['level'])),
+    )
     pairs = [_pair(generator), _pair(generator)]
     samples = [_sample(torch.rand(3, _H, _W, generator=generator)), _sample(torch.full((3, _H, _W), math.nan))]
     metric = FusionMetric(metrics=('EN', 'CC'))
@@ -154,36 +157,52 @@ def test_broken_image_is_not_hidden(generator, monkeypatch):
     assert all(math.isnan(value) for value in metric.results[1].values())
     assert not any(math.isnan(value) for value in metric.results[0].values())
     assert all(math.isnan(value) for value in metric.evaluate(2).values())
-    assert messages == [('1 of 2 fused images hold NaN or infinite pixels, so the fusion metrics are NaN',
-                         logging.WARNING)]
+    assert messages == [
+        ('1 of 2 fused images hold NaN or infinite pixels, so the fusion metrics are NaN', logging.WARNING)
+    ]
 
 
 def test_no_images_give_nan():
-    assert math.isnan(FusionMetric(metrics=('EN', )).compute_metrics([])['EN'])
+    assert math.isnan(FusionMetric(metrics=('EN',)).compute_metrics([])['EN'])
 
 
-@pytest.mark.parametrize(('options', 'error', 'message'), [
-    (dict(metrics=('FMI', )), ValueError, 'FMI'),
-    (dict(metrics='EN'), TypeError, 'sequence'),
-    (dict(convention='paper'), ValueError, 'paper'),
-    (dict(color='rgb'), ValueError, "'rgb'"),
-])
+@pytest.mark.parametrize(
+    ('options', 'error', 'message'),
+    [
+        (dict(metrics=('FMI',)), ValueError, 'FMI'),
+        (dict(metrics='EN'), TypeError, 'sequence'),
+        (dict(convention='paper'), ValueError, 'paper'),
+        (dict(color='rgb'), ValueError, "'rgb'"),
+    ],
+)
 def test_bad_arguments(options, error, message):
     with pytest.raises(error, match=message):
         FusionMetric(**options)
 
 
-@pytest.mark.parametrize(('batch', 'sample', 'error', 'message'), [
-    (None, dict(), ValueError, r"data_batch\['inputs'\]"),
-    (dict(inputs=[]), dict(), ValueError, '0 pairs'),
-    (dict(inputs=[torch.zeros(4, 8, 8)]), dict(seg_logits=1), ValueError, "no 'fused_img'.*seg_logits"),
-    (dict(inputs=[torch.zeros(3, 8, 8)]), dict(fused_img=dict(data=torch.zeros(1, 8, 8))), ValueError, r'\(3, 8, 8\)'),
-    (dict(inputs=[[torch.zeros(4, 8, 8)]]), dict(fused_img=dict(data=torch.zeros(1, 8, 8))), TypeError, 'list'),
-    (dict(inputs=[torch.zeros(4, 8, 8)]), dict(fused_img=dict(data=torch.zeros(8, 8))), ValueError, r'\(8, 8\)'),
-    (dict(inputs=[torch.zeros(4, 8, 8)]), dict(fused_img=dict(data=torch.full((1, 8, 8), 2.))), ValueError, '510'),
-    (dict(inputs=[torch.zeros(4, 8, 8)]),
-     dict(fused_img=dict(data=torch.zeros(1, 8, 8)), flip=True, flip_direction='left'), ValueError, "'left'"),
-])
+@pytest.mark.parametrize(
+    ('batch', 'sample', 'error', 'message'),
+    [
+        (None, dict(), ValueError, r"data_batch\['inputs'\]"),
+        (dict(inputs=[]), dict(), ValueError, '0 pairs'),
+        (dict(inputs=[torch.zeros(4, 8, 8)]), dict(seg_logits=1), ValueError, "no 'fused_img'.*seg_logits"),
+        (
+            dict(inputs=[torch.zeros(3, 8, 8)]),
+            dict(fused_img=dict(data=torch.zeros(1, 8, 8))),
+            ValueError,
+            r'\(3, 8, 8\)',
+        ),
+        (dict(inputs=[[torch.zeros(4, 8, 8)]]), dict(fused_img=dict(data=torch.zeros(1, 8, 8))), TypeError, 'list'),
+        (dict(inputs=[torch.zeros(4, 8, 8)]), dict(fused_img=dict(data=torch.zeros(8, 8))), ValueError, r'\(8, 8\)'),
+        (dict(inputs=[torch.zeros(4, 8, 8)]), dict(fused_img=dict(data=torch.full((1, 8, 8), 2.0))), ValueError, '510'),
+        (
+            dict(inputs=[torch.zeros(4, 8, 8)]),
+            dict(fused_img=dict(data=torch.zeros(1, 8, 8)), flip=True, flip_direction='left'),
+            ValueError,
+            "'left'",
+        ),
+    ],
+)
 def test_bad_batches(batch, sample, error, message):
     with pytest.raises(error, match=message):
-        FusionMetric(metrics=('EN', )).process(batch, [sample])
+        FusionMetric(metrics=('EN',)).process(batch, [sample])

@@ -1,4 +1,5 @@
 """Closed forms and independent implementations of the fusion metrics."""
+
 import math
 
 import numpy as np
@@ -23,7 +24,7 @@ def _random(seed: int, batch: int = 1, smooth: float = 1.0) -> torch.Tensor:
 
 def _one(name: str, fused, ir=None, vi=None, convention: str = 'original') -> float:
     ir = fused if ir is None else ir
-    return fusion_metrics(fused, ir, ir if vi is None else vi, (name, ), convention)[name].item()
+    return fusion_metrics(fused, ir, ir if vi is None else vi, (name,), convention)[name].item()
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def triple() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 # --- histogram metrics -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('convention', CONVENTIONS)
 def test_entropy_of_known_histogram(convention):
-    image = torch.tensor([0.] * 8 + [10.] * 4 + [200.] * 2 + [255.] * 2).view(1, 1, 4, 4)
+    image = torch.tensor([0.0] * 8 + [10.0] * 4 + [200.0] * 2 + [255.0] * 2).view(1, 1, 4, 4)
     assert _one('EN', image, convention=convention) == pytest.approx(1.75)
 
 
@@ -57,8 +58,12 @@ def test_mutual_information_against_contingency_table(triple):
     fused, ir, vi = triple
     expected = 0.0
     for source in (ir, vi):
-        table, _, _ = np.histogram2d(fused.round().numpy().ravel(), source.round().numpy().ravel(),
-                                     bins=256, range=((-.5, 255.5), (-.5, 255.5)))
+        table, _, _ = np.histogram2d(
+            fused.round().numpy().ravel(),
+            source.round().numpy().ravel(),
+            bins=256,
+            range=((-0.5, 255.5), (-0.5, 255.5)),
+        )
         expected += stats.entropy(table.ravel(), np.outer(table.sum(1), table.sum(0)).ravel())
     assert _one('MI', fused, ir, vi) == pytest.approx(expected / math.log(2), rel=1e-10)
 
@@ -110,10 +115,13 @@ def test_error_metrics():
     assert _one('PSNR', fused, ir, vi, 'evaluator') == pytest.approx(10 * math.log10(100**2 / 500))
 
 
-@pytest.mark.parametrize(('window', 'options'), [
-    ('gaussian', dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)),
-    ('uniform', dict(win_size=7)),
-])
+@pytest.mark.parametrize(
+    ('window', 'options'),
+    [
+        ('gaussian', dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)),
+        ('uniform', dict(win_size=7)),
+    ],
+)
 def test_ssim_against_skimage(triple, window, options):
     metrics = pytest.importorskip('skimage.metrics')
     image, reference, _ = triple
@@ -123,7 +131,7 @@ def test_ssim_against_skimage(triple, window, options):
 
 def test_ssim_of_two_flat_images():
     # Only the luminance term is left.
-    c1 = (0.01 * 255)**2
+    c1 = (0.01 * 255) ** 2
     expected = (2 * 100 * 150 + c1) / (100**2 + 150**2 + c1)
     first, second = torch.full(_SHAPE, 100.0), torch.full(_SHAPE, 150.0)
     for convention in CONVENTIONS:
@@ -139,8 +147,9 @@ def _vif_oracle(image: np.ndarray, reference: np.ndarray) -> float:
         window /= window.sum()
         if size < 17:
             image, reference = (signal.convolve2d(x, window, 'valid')[::2, ::2] for x in (image, reference))
-        mean_r, mean_i, rr, ii, ri = (signal.convolve2d(x, window, 'valid') for x in (
-            reference, image, reference**2, image**2, reference * image))
+        mean_r, mean_i, rr, ii, ri = (
+            signal.convolve2d(x, window, 'valid') for x in (reference, image, reference**2, image**2, reference * image)
+        )
         for s, t, c in np.nditer([rr - mean_r**2, ii - mean_i**2, ri - mean_r * mean_i]):
             gain = max(c / s, 0.0) if s > 1e-9 and t > 1e-9 else 0.0
             noise = t - gain * c if gain else max(t, 0.0)
@@ -168,6 +177,7 @@ def test_vif_orders_degradations():
 
 def _qabf_oracle(fused: np.ndarray, ir: np.ndarray, vi: np.ndarray) -> float:
     """The paper's formulas pixel by pixel; scipy's 'nearest' border is the replicated one."""
+
     def edges(image):
         sx, sy = ndimage.sobel(image, axis=1, mode='nearest'), ndimage.sobel(image, axis=0, mode='nearest')
         return np.hypot(sx, sy), np.arctan2(sy, sx)
@@ -197,14 +207,14 @@ def test_qabf_conventions():
     image = _random(4)
     assert _one('Qabf', image) == pytest.approx(_QABF_BEST, rel=1e-12)
     # Faint identical edges are preserved all the same; the evaluator takes their strength of 0.08 for the ratio.
-    ramp = torch.arange(52.).expand(_SHAPE) / 100
+    ramp = torch.arange(52.0).expand(_SHAPE) / 100
     assert edge_preservation(ramp, ramp, ramp).item() == pytest.approx(_QABF_BEST, rel=1e-12)
     ratio = 0.08
     faint = _QABF_BEST * (1 + math.exp(-7.5)) / (1 + math.exp(-15 * (ratio - 0.5)))
     inside = edge_preservation(ramp, ramp, ramp, 'evaluator').item()
     assert faint < inside < 0.7 * _QABF_BEST  # the frame adds stronger edges
     # A step that turns from +89 to -89 degrees has not turned at all, but for the evaluator it has by 178.
-    tilt = torch.arange(48.)[:, None] * 4 + torch.arange(52.) * 0.05
+    tilt = torch.arange(48.0)[:, None] * 4 + torch.arange(52.0) * 0.05
     steep, other = tilt.view(_SHAPE), tilt.flip(1).view(_SHAPE)
     assert edge_preservation(other, steep, steep).item() == pytest.approx(_QABF_BEST, rel=0.05)
     assert edge_preservation(other, steep, steep, 'evaluator').item() < 0.5
@@ -229,8 +239,12 @@ def test_identical_images():
 @pytest.mark.parametrize('level', [0.0, 100 / 3, 255.0])
 def test_constant_images_give_no_nan(convention, level):
     flat, textured = torch.full(_SHAPE, level), _random(6)
-    for fused, ir, vi in ((flat, flat, flat), (flat, textured, textured), (textured, flat, flat),
-                          (textured, textured, flat)):
+    for fused, ir, vi in (
+        (flat, flat, flat),
+        (flat, textured, textured),
+        (textured, flat, flat),
+        (textured, textured, flat),
+    ):
         figures = fusion_metrics(fused, ir, vi, convention=convention)
         assert not any(value.isnan().any() for value in figures.values())
     figures = {name: value.item() for name, value in fusion_metrics(flat, flat, flat, convention=convention).items()}
@@ -238,8 +252,8 @@ def test_constant_images_give_no_nan(convention, level):
         assert figures[name] == pytest.approx(0, abs=1e-9), name
     assert figures['VIF'] == figures['SSIM'] == pytest.approx(2.0)
     assert figures['PSNR'] == math.inf
-    assert fusion_metrics(textured, flat, flat, ('VIF', ), convention)['VIF'].item() == 2.0
-    assert fusion_metrics(flat, textured, textured, ('VIF', ), convention)['VIF'].item() == pytest.approx(0, abs=1e-9)
+    assert fusion_metrics(textured, flat, flat, ('VIF',), convention)['VIF'].item() == 2.0
+    assert fusion_metrics(flat, textured, textured, ('VIF',), convention)['VIF'].item() == pytest.approx(0, abs=1e-9)
 
 
 def test_pearson_ignores_rounding_error():
@@ -264,7 +278,7 @@ def test_batch_equals_single_images(convention):
         part = slice(index, index + 1)
         alone = fusion_metrics(fused[part], ir[part], vi[part], convention=convention)
         for name, values in together.items():
-            assert values.shape == (3, )
+            assert values.shape == (3,)
             assert values.dtype == torch.float64
             torch.testing.assert_close(values[part], alone[name], rtol=1e-12, atol=1e-12)
 
@@ -283,31 +297,40 @@ def test_selection_keeps_order():
     assert list(fusion_metrics(image, image, image, ['Qabf', 'EN'])) == ['Qabf', 'EN']
 
 
-@pytest.mark.parametrize(('change', 'error', 'message'), [
-    (dict(metrics=('EN', 'FMI')), ValueError, r"\['FMI'\].*'Qabf'"),
-    (dict(metrics='EN'), TypeError, 'sequence of names'),
-    (dict(metrics=()), ValueError, 'at least one'),
-    (dict(metrics=('EN', 'EN')), ValueError, 'each once'),
-    (dict(convention='paper'), ValueError, "'paper'.*'original'"),
-    (dict(ir=np.zeros(_SHAPE)), TypeError, 'ir must be a torch.Tensor'),
-    (dict(ir=torch.zeros(_SHAPE, dtype=torch.bool)), TypeError, 'torch.bool'),
-    (dict(ir=torch.zeros(1, 1, 48, 50)), ValueError, r'ir has the shape \(1, 1, 48, 50\)'),
-    (dict(vi=torch.zeros(1, 3, 48, 52)), ValueError, r'vi must have the shape \(B, 1, H, W\)'),
-    (dict(fused=torch.zeros(48, 52)), ValueError, r'but has \(48, 52\)'),
-    (dict(vi=torch.full(_SHAPE, math.nan)), ValueError, 'vi holds NaN'),
-    (dict(vi=torch.full(_SHAPE, math.inf)), ValueError, 'vi holds NaN or infinite'),
-    (dict(fused=torch.full(_SHAPE, 4000.)), ValueError, r'fused must be in 0..255, but spans 4000'),
-    (dict(fused=torch.full(_SHAPE, -1.)), ValueError, r'spans -1'),
-])
+@pytest.mark.parametrize(
+    ('change', 'error', 'message'),
+    [
+        (dict(metrics=('EN', 'FMI')), ValueError, r"\['FMI'\].*'Qabf'"),
+        (dict(metrics='EN'), TypeError, 'sequence of names'),
+        (dict(metrics=()), ValueError, 'at least one'),
+        (dict(metrics=('EN', 'EN')), ValueError, 'each once'),
+        (dict(convention='paper'), ValueError, "'paper'.*'original'"),
+        (dict(ir=np.zeros(_SHAPE)), TypeError, 'ir must be a torch.Tensor'),
+        (dict(ir=torch.zeros(_SHAPE, dtype=torch.bool)), TypeError, 'torch.bool'),
+        (dict(ir=torch.zeros(1, 1, 48, 50)), ValueError, r'ir has the shape \(1, 1, 48, 50\)'),
+        (dict(vi=torch.zeros(1, 3, 48, 52)), ValueError, r'vi must have the shape \(B, 1, H, W\)'),
+        (dict(fused=torch.zeros(48, 52)), ValueError, r'but has \(48, 52\)'),
+        (dict(vi=torch.full(_SHAPE, math.nan)), ValueError, 'vi holds NaN'),
+        (dict(vi=torch.full(_SHAPE, math.inf)), ValueError, 'vi holds NaN or infinite'),
+        (dict(fused=torch.full(_SHAPE, 4000.0)), ValueError, r'fused must be in 0..255, but spans 4000'),
+        (dict(fused=torch.full(_SHAPE, -1.0)), ValueError, r'spans -1'),
+    ],
+)
 def test_refusals(change, error, message):
     arguments = dict(fused=torch.zeros(_SHAPE), ir=torch.zeros(_SHAPE), vi=torch.zeros(_SHAPE)) | change
     with pytest.raises(error, match=message):
         fusion_metrics(**arguments)
 
 
-@pytest.mark.parametrize(('metric', 'convention', 'size'), [
-    ('VIF', 'original', 41), ('SSIM', 'original', 11), ('SSIM', 'evaluator', 7), ('AG', 'original', 2),
-])
+@pytest.mark.parametrize(
+    ('metric', 'convention', 'size'),
+    [
+        ('VIF', 'original', 41),
+        ('SSIM', 'original', 11),
+        ('SSIM', 'evaluator', 7),
+        ('AG', 'original', 2),
+    ],
+)
 def test_smallest_image(metric, convention, size):
     image = _random(16)[..., :size, :]
     assert math.isfinite(_one(metric, image, convention=convention))

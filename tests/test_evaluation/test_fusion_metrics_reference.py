@@ -1,4 +1,5 @@
 """Every figure of the reference file, on real pairs, against the 'evaluator' convention."""
+
 import json
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_reference_figure(key):
 def test_original_convention_is_another(metric):
     name = 'roadscene_FLIR_00211.jpg'
     ir, vi = _grey(_read('ir', name)), _grey(_read('vi', name))
-    figure = fusion_metrics(_fuse(ir, vi, 'mean'), ir, vi, metrics=(metric, ))[metric].item()
+    figure = fusion_metrics(_fuse(ir, vi, 'mean'), ir, vi, metrics=(metric,))[metric].item()
     assert figure != pytest.approx(_REFERENCE[f'{name}|mean'][metric], rel=1e-4)
 
 

@@ -1,4 +1,5 @@
 """IoU of every class by hand."""
+
 import math
 
 import pytest
@@ -14,7 +15,8 @@ def pair(prediction, label):
     return dict(
         pred_sem_seg=dict(data=torch.tensor([prediction])),
         gt_sem_seg=dict(data=torch.tensor([label])),
-        img_path='a.png')
+        img_path='a.png',
+    )
 
 
 def evaluate(*pairs, **options):

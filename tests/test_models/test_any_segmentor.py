@@ -1,4 +1,5 @@
 """The fusion in front of many kinds of mmseg segmentors: each takes a training step and predicts."""
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -17,8 +18,15 @@ def encoder_decoder(backbone, decode_head, **others):
 
 
 def aspp():
-    head = dict(type='DepthwiseSeparableASPPHead', in_channels=80, in_index=1, channels=8, dilations=(1, 2, 3, 4),
-                c1_in_channels=8, c1_channels=4)
+    head = dict(
+        type='DepthwiseSeparableASPPHead',
+        in_channels=80,
+        in_index=1,
+        channels=8,
+        dilations=(1, 2, 3, 4),
+        c1_in_channels=8,
+        c1_channels=4,
+    )
     auxiliary = dict(HEAD, type='FCNHead', in_channels=8, in_index=0, channels=4, num_convs=1, concat_input=False)
     return encoder_decoder(MOBILENET, head, auxiliary_head=auxiliary)
 
@@ -29,9 +37,18 @@ def psp():
 
 
 def segformer():
-    backbone = dict(type='MixVisionTransformer', embed_dims=8, num_stages=4, num_layers=[1] * 4, num_heads=[1, 1, 2, 2],
-                    patch_sizes=[7, 3, 3, 3], sr_ratios=[8, 4, 2, 1], out_indices=(0, 1, 2, 3), mlp_ratio=2,
-                    drop_path_rate=0.1)
+    backbone = dict(
+        type='MixVisionTransformer',
+        embed_dims=8,
+        num_stages=4,
+        num_layers=[1] * 4,
+        num_heads=[1, 1, 2, 2],
+        patch_sizes=[7, 3, 3, 3],
+        sr_ratios=[8, 4, 2, 1],
+        out_indices=(0, 1, 2, 3),
+        mlp_ratio=2,
+        drop_path_rate=0.1,
+    )
     head = dict(type='SegformerHead', in_channels=[8, 8, 16, 16], in_index=[0, 1, 2, 3], channels=8, dropout_ratio=0.1)
     return encoder_decoder(backbone, head)
 
@@ -44,13 +61,15 @@ def cascade():
 
 def released():
     # The prefix, because mmseg's EncoderDecoder builds its own parts; a default scope does it without.
-    backbone = dict(type='mmfusion.DilatedMobileNetV2', in_channels=1, widen_factor=0.25, out_indices=(1, 6),
-                    norm_cfg=BN)
+    backbone = dict(
+        type='mmfusion.DilatedMobileNetV2', in_channels=1, widen_factor=0.25, out_indices=(1, 6), norm_cfg=BN
+    )
     return dict(
         type='EncoderDecoder',
         backbone=backbone,
-        data_preprocessor=dict(type='SegDataPreProcessor', mean=[0.], std=[255.]),
-        decode_head=dict(HEAD, type='ReleasedDeepLabHead', in_channels=(8, 80), channels=8, shortcut_channels=4))
+        data_preprocessor=dict(type='SegDataPreProcessor', mean=[0.0], std=[255.0]),
+        decode_head=dict(HEAD, type='ReleasedDeepLabHead', in_channels=(8, 80), channels=8, shortcut_channels=4),
+    )
 
 
 SEGMENTORS = dict(aspp=aspp, psp=psp, segformer=segformer, cascade=cascade, released=released)
@@ -70,10 +89,22 @@ def one_step(model, inputs, samples):
 def test_step_and_predict(name, model_config, make_batch):
     torch.manual_seed(3)
     options = dict(normalize=None) if name == 'released' else {}
-    model = MODELS.build(model_config(SEGMENTORS[name](), fusion=dict(type='UAAFusion', num_stages=2, channels=8,
-                                                                     steps=2, estimator='exact', smoothing=0.,
-                                                                     rule='gauss_legendre', label_source='mean'),
-                                      **options))
+    model = MODELS.build(
+        model_config(
+            SEGMENTORS[name](),
+            fusion=dict(
+                type='UAAFusion',
+                num_stages=2,
+                channels=8,
+                steps=2,
+                estimator='exact',
+                smoothing=0.0,
+                rule='gauss_legendre',
+                label_source='mean',
+            ),
+            **options,
+        )
+    )
     inputs, samples = make_batch()
     still = one_step(model, inputs, samples)
     assert not [each for each in still if not each.startswith('segmentor.backbone')]
@@ -110,13 +141,16 @@ def test_binary_head(model_config, unet_config, make_batch):
     assert torch.equal(sample.pred_sem_seg.data, (logits[0].sigmoid() > 0.4).float())
 
 
-@pytest.mark.parametrize('fusion', [
-    dict(type='AverageFusion'),
-    dict(type='MaximumFusion'),
-    dict(type='VisibleOnly'),
-    dict(type='InfraredOnly'),
-    dict(type='ConcatenationFusion', channels=8)
-])
+@pytest.mark.parametrize(
+    'fusion',
+    [
+        dict(type='AverageFusion'),
+        dict(type='MaximumFusion'),
+        dict(type='VisibleOnly'),
+        dict(type='InfraredOnly'),
+        dict(type='ConcatenationFusion', channels=8),
+    ],
+)
 def test_any_fusion(fusion, model_config, make_batch):
     torch.manual_seed(0)
     model = MODELS.build(model_config(fusion=fusion))

@@ -24,14 +24,17 @@ def test_round_trip(rgb):
     torch.testing.assert_close(merge_luminance(*split_luminance(rgb)), rgb, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(('colour', 'expected'), [
-    ((1, 1, 1), (1, 0, 0)),
-    ((0, 0, 0), (0, 0, 0)),
-    ((0.3, 0.3, 0.3), (0.3, 0, 0)),
-    ((1, 0, 0), (0.299, -0.299 / 1.772, 0.5)),
-    ((0, 1, 0), (0.587, -0.587 / 1.772, -0.587 / 1.402)),
-    ((0, 0, 1), (0.114, 0.5, -0.114 / 1.402)),
-])
+@pytest.mark.parametrize(
+    ('colour', 'expected'),
+    [
+        ((1, 1, 1), (1, 0, 0)),
+        ((0, 0, 0), (0, 0, 0)),
+        ((0.3, 0.3, 0.3), (0.3, 0, 0)),
+        ((1, 0, 0), (0.299, -0.299 / 1.772, 0.5)),
+        ((0, 1, 0), (0.587, -0.587 / 1.772, -0.587 / 1.402)),
+        ((0, 0, 1), (0.114, 0.5, -0.114 / 1.402)),
+    ],
+)
 def test_corners(colour, expected):
     luminance, chroma = split_luminance(torch.tensor(colour, dtype=torch.float64).view(1, 3, 1, 1))
     assert [*luminance.flatten().tolist(), *chroma.flatten().tolist()] == pytest.approx(expected, abs=1e-12)

@@ -32,9 +32,16 @@ def oracle(image, height, width, mode='edge', **kwargs):
 
 @pytest.mark.parametrize('dtype', [torch.uint8, torch.float32, torch.float64])
 @pytest.mark.parametrize('training', [True, False])
-@pytest.mark.parametrize(('target', 'padded'), [({}, (6, 7)), (dict(size_divisor=4), (8, 8)),
-                                                (dict(size=(9, 6)), (9, 7)), (dict(size=(2, 2)), (6, 7)),
-                                                (dict(size_divisor=32), (32, 32))])
+@pytest.mark.parametrize(
+    ('target', 'padded'),
+    [
+        ({}, (6, 7)),
+        (dict(size_divisor=4), (8, 8)),
+        (dict(size=(9, 6)), (9, 7)),
+        (dict(size=(2, 2)), (6, 7)),
+        (dict(size_divisor=32), (32, 32)),
+    ],
+)
 def test_values_and_meta(dtype, training, target, padded):
     data = batch(dtype=dtype)
     out = FusionDataPreProcessor(**target)(data, training)
@@ -43,14 +50,21 @@ def test_values_and_meta(dtype, training, target, padded):
         np.testing.assert_allclose(out['inputs'][i], oracle(image, *padded), atol=1e-7)
         (height, width), meta = SIZES[i], sample.metainfo
         padding = (0, padded[1] - width, 0, padded[0] - height)
-        expected = dict(img_path=f'pair{i}.png', ori_shape=SIZES[i], img_shape=SIZES[i], pad_shape=padded,
-                        padding_size=padding, img_padding_size=padding)
+        expected = dict(
+            img_path=f'pair{i}.png',
+            ori_shape=SIZES[i],
+            img_shape=SIZES[i],
+            pad_shape=padded,
+            padding_size=padding,
+            img_padding_size=padding,
+        )
         assert {key: meta[key] for key in expected} == expected
         assert all(type(meta[key]) is tuple for key in expected if key != 'img_path')
         label, before = sample.gt_sem_seg.data, data['data_samples'][i].gt_sem_seg.data
         if training:
             np.testing.assert_array_equal(
-                label, np.pad(before, ((0, 0), (0, padding[3]), (0, padding[1])), constant_values=255))
+                label, np.pad(before, ((0, 0), (0, padding[3]), (0, padding[1])), constant_values=255)
+            )
         else:  # compared at ori_shape
             assert torch.equal(label, before)
 
@@ -68,8 +82,9 @@ def test_the_given_batch_stays():
 def test_constant_padding_and_channel_order():
     data = batch()
     out = FusionDataPreProcessor(pad_mode='constant', pad_val=51, seg_pad_val=9)(data, True)
-    np.testing.assert_allclose(out['inputs'][1], oracle(data['inputs'][1], 6, 7, 'constant', constant_values=.2),
-                               atol=1e-7)
+    np.testing.assert_allclose(
+        out['inputs'][1], oracle(data['inputs'][1], 6, 7, 'constant', constant_values=0.2), atol=1e-7
+    )
     assert (out['data_samples'][1].gt_sem_seg.data[..., 4:] == 9).all()
     as_given = FusionDataPreProcessor(bgr_to_rgb=False)(data)['inputs'][0, :, :5]
     np.testing.assert_allclose(as_given, data['inputs'][0] / 255, atol=1e-7)
@@ -121,14 +136,14 @@ def test_mmseg_takes_the_padding_off_again():
 
 
 def test_overshoot_is_clipped():
-    image = torch.full((4, 3, 3), 280.)
+    image = torch.full((4, 3, 3), 280.0)
     image[0] = -20
     out = FusionDataPreProcessor()(dict(inputs=[image]))['inputs']
     assert out[0, 2].eq(0).all()
     assert out[0, :2].eq(1).all()
 
 
-@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf'), 65535., -100.])
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf'), 65535.0, -100.0])
 def test_values_that_cannot_be_a_pair_name_the_file(value):
     data = batch(dtype=torch.float32)
     data['inputs'][1][3, 2, 1] = value
@@ -139,16 +154,19 @@ def test_values_that_cannot_be_a_pair_name_the_file(value):
         FusionDataPreProcessor()(data)
 
 
-@pytest.mark.parametrize(('change', 'error', 'message'), [
-    (dict(inputs=[torch.zeros(3, 4, 4), torch.zeros(4, 4, 4)]), ValueError, r'pair0\.png has \(3, 4, 4\)'),
-    (dict(inputs=[torch.zeros(4, 4, 4), torch.zeros(4, 0, 4)]), ValueError, r'pair1\.png has \(4, 0, 4\)'),
-    (dict(inputs=torch.zeros(4, 4, 4)), ValueError, r'\(B, 4, H, W\)'),
-    (dict(inputs='abc'), TypeError, "'inputs' must be a list"),
-    (dict(inputs=[]), ValueError, 'empty'),
-    (dict(data_samples=None), ValueError, 'Training needs'),
-    (dict(data_samples='ab'), TypeError, 'pseudo_collate'),
-    (dict(data_samples=[SegDataSample()]), ValueError, '2 images, but 1 data samples'),
-])
+@pytest.mark.parametrize(
+    ('change', 'error', 'message'),
+    [
+        (dict(inputs=[torch.zeros(3, 4, 4), torch.zeros(4, 4, 4)]), ValueError, r'pair0\.png has \(3, 4, 4\)'),
+        (dict(inputs=[torch.zeros(4, 4, 4), torch.zeros(4, 0, 4)]), ValueError, r'pair1\.png has \(4, 0, 4\)'),
+        (dict(inputs=torch.zeros(4, 4, 4)), ValueError, r'\(B, 4, H, W\)'),
+        (dict(inputs='abc'), TypeError, "'inputs' must be a list"),
+        (dict(inputs=[]), ValueError, 'empty'),
+        (dict(data_samples=None), ValueError, 'Training needs'),
+        (dict(data_samples='ab'), TypeError, 'pseudo_collate'),
+        (dict(data_samples=[SegDataSample()]), ValueError, '2 images, but 1 data samples'),
+    ],
+)
 def test_bad_batches(change, error, message):
     with pytest.raises(error, match=message):
         FusionDataPreProcessor()(dict(batch(), **change), True)
@@ -167,13 +185,21 @@ def test_labels_of_another_size():
     FusionDataPreProcessor()(data, False)
 
 
-@pytest.mark.parametrize(('kwargs', 'message'), [
-    (dict(size=(4, 4), size_divisor=2), 'not both'), (dict(size=32), '32'), (dict(size=(0, 4)), r'\(0, 4\)'),
-    (dict(size_divisor=0), '0'), (dict(size_divisor=1.5), '1.5'), (dict(pad_mode='reflect'), "'reflect'"),
-    (dict(pad_mode='constant', pad_val=300), '300'), (dict(pad_val=10), "pad_mode='constant'"),
-    (dict(test_cfg=dict(size=(4, 4), size_divisor=2)), 'test_cfg.*not both'),
-    (dict(test_cfg=dict(pad_val=2)), 'pad_val'),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(size=(4, 4), size_divisor=2), 'not both'),
+        (dict(size=32), '32'),
+        (dict(size=(0, 4)), r'\(0, 4\)'),
+        (dict(size_divisor=0), '0'),
+        (dict(size_divisor=1.5), '1.5'),
+        (dict(pad_mode='reflect'), "'reflect'"),
+        (dict(pad_mode='constant', pad_val=300), '300'),
+        (dict(pad_val=10), "pad_mode='constant'"),
+        (dict(test_cfg=dict(size=(4, 4), size_divisor=2)), 'test_cfg.*not both'),
+        (dict(test_cfg=dict(pad_val=2)), 'pad_val'),
+    ],
+)
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         FusionDataPreProcessor(**kwargs)

@@ -1,4 +1,5 @@
 """From what the network saw back to the original image, on images whose pixels are numbered."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -39,18 +40,18 @@ def test_restore_takes_padding_off(channels):
 def test_restore_flips_back_inside_the_padding(direction, axis):
     image = numbered(3, 4, 5)
     meta = dict(flip=True, flip_direction=direction, padding_size=(0, 3, 0, 2), ori_shape=(4, 5))
-    seen = F.pad(torch.flip(image, (axis, )), (0, 3, 0, 2), value=-1)
+    seen = F.pad(torch.flip(image, (axis,)), (0, 3, 0, 2), value=-1)
     assert torch.equal(restore(seen, meta), image)
     assert not torch.equal(restore(seen, {**meta, 'flip': False}), image)
 
 
 def test_restore_resizes():
     # A plane stays a plane under bilinear interpolation, away from the border.
-    y, x = torch.meshgrid(torch.arange(8.), torch.arange(10.), indexing='ij')
+    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(10.0), indexing='ij')
     plane = (2 * y + 3 * x)[None]
     small = restore(plane, dict(ori_shape=(16, 20)))
     assert small.shape == (1, 16, 20)
-    yy, xx = torch.meshgrid((torch.arange(16.) + 0.5) / 2 - 0.5, (torch.arange(20.) + 0.5) / 2 - 0.5, indexing='ij')
+    yy, xx = torch.meshgrid((torch.arange(16.0) + 0.5) / 2 - 0.5, (torch.arange(20.0) + 0.5) / 2 - 0.5, indexing='ij')
     torch.testing.assert_close(small[0, 1:-1, 1:-1], (2 * yy + 3 * xx)[1:-1, 1:-1])
 
 
@@ -61,13 +62,15 @@ def test_restore_without_meta():
 
 def test_stretch_range():
     image = torch.tensor([[[0.25, 0.5]], [[0.35, 0.75]]])
-    torch.testing.assert_close(stretch_range(image), torch.tensor([[[0., 0.5]], [[0.2, 1.]]]))
+    torch.testing.assert_close(stretch_range(image), torch.tensor([[[0.0, 0.5]], [[0.2, 1.0]]]))
     assert torch.equal(stretch_range(torch.full((1, 2, 2), 0.7)), torch.zeros(1, 2, 2))
 
 
 def test_attach_fusion():
-    samples = [SegDataSample(metainfo=dict(ori_shape=(3, 4), padding_size=(0, 1, 0, 2))),
-               SegDataSample(metainfo=dict(ori_shape=(5, 5), flip=True, flip_direction='horizontal'))]
+    samples = [
+        SegDataSample(metainfo=dict(ori_shape=(3, 4), padding_size=(0, 1, 0, 2))),
+        SegDataSample(metainfo=dict(ori_shape=(5, 5), flip=True, flip_direction='horizontal')),
+    ]
     image, weight = torch.rand(2, 3, 5, 5), torch.rand(2, 1, 5, 5)
     attached = attach_fusion(samples, image, weight, stretch=False)
     assert attached[0] is samples[0]

@@ -70,14 +70,17 @@ def test_concatenation_learns_to_copy_a_source(pair):
 
 
 @pytest.mark.parametrize('kind', ALL)
-@pytest.mark.parametrize('bad', [
-    lambda ir, vi: (ir, vi[..., :5]),
-    lambda ir, vi: (ir, vi[:1]),
-    lambda ir, vi: (ir.expand(-1, 3, -1, -1), vi.expand(-1, 3, -1, -1)),
-    lambda ir, vi: (ir[0], vi[0]),
-    lambda ir, vi: (ir, (255 * vi).byte()),
-    lambda ir, vi: ((255 * ir).byte(), (255 * vi).byte()),
-])
+@pytest.mark.parametrize(
+    'bad',
+    [
+        lambda ir, vi: (ir, vi[..., :5]),
+        lambda ir, vi: (ir, vi[:1]),
+        lambda ir, vi: (ir.expand(-1, 3, -1, -1), vi.expand(-1, 3, -1, -1)),
+        lambda ir, vi: (ir[0], vi[0]),
+        lambda ir, vi: (ir, (255 * vi).byte()),
+        lambda ir, vi: ((255 * ir).byte(), (255 * vi).byte()),
+    ],
+)
 def test_no_pair(kind, bad, pair):
     with pytest.raises(ValueError, match='one shape'):
         kind()(*bad(*pair))

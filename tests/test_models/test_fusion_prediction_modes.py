@@ -1,4 +1,5 @@
 """Prediction of the joint model: padding, flips, sizes, windows, labels; and the tensor mode."""
+
 import copy
 
 import pytest
@@ -80,7 +81,7 @@ def test_labels_have_no_say(build, make_batch):
 
 
 PADDING = (3, 5, 2, 4)  # left, right, top, bottom
-FLIPS = {None: (), 'horizontal': (-1, ), 'vertical': (-2, )}
+FLIPS = {None: (), 'horizontal': (-1,), 'vertical': (-2,)}
 
 
 @pytest.mark.parametrize('direction', FLIPS)
@@ -91,15 +92,21 @@ def test_original_geometry(build, make_batch, direction, padding, ori_shape):
     left, right, top, bottom = padding
     shape = (32 - top - bottom, 48 - left - right)
     ori_shape = shape if ori_shape == 'same' else ori_shape
-    meta = dict(ori_shape=ori_shape, img_shape=shape, pad_shape=(32, 48), padding_size=padding,
-                flip=direction is not None, flip_direction=direction)
+    meta = dict(
+        ori_shape=ori_shape,
+        img_shape=shape,
+        pad_shape=(32, 48),
+        padding_size=padding,
+        flip=direction is not None,
+        flip_direction=direction,
+    )
     ignore = torch.ones(2, 32, 48, dtype=torch.bool)
-    ignore[:, top:32 - bottom, left:48 - right] = False
+    ignore[:, top : 32 - bottom, left : 48 - right] = False
     expected = seen(model, inputs, ignore=ignore if any(padding) else None)
     with torch.no_grad():
         sample = model.predict(inputs, [sample_of(**meta), sample_of(**meta)])[1]
     for value, whole in zip((sample.fused_img, sample.fusion_weights, sample.seg_logits), expected):
-        inner = whole[1:, :, top:32 - bottom, left:48 - right].flip(FLIPS[direction])
+        inner = whole[1:, :, top : 32 - bottom, left : 48 - right].flip(FLIPS[direction])
         if inner.shape[-2:] != ori_shape:
             inner = F.interpolate(inner, size=ori_shape, mode='bilinear', align_corners=False)
         assert value.data.shape[-2:] == ori_shape
@@ -108,7 +115,7 @@ def test_original_geometry(build, make_batch, direction, padding, ori_shape):
 
 def pointwise(images, metas):
     """Scores of a pixel by itself, so that what is around it cannot matter."""
-    return torch.stack([images[:, 0], 1 - images[:, 0], images[:, 0]**2], dim=1) * 4
+    return torch.stack([images[:, 0], 1 - images[:, 0], images[:, 0] ** 2], dim=1) * 4
 
 
 def test_padding_has_no_say_in_the_attribution(build, make_batch, monkeypatch):
@@ -134,7 +141,8 @@ def test_padding_has_no_say_in_the_attribution(build, make_batch, monkeypatch):
 def test_odd_size_through_the_preprocessor(build):
     model = build(
         data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=32),
-        fusion=dict(type='UAAFusion', num_stages=1, channels=2, steps=1, estimator='endpoint'))
+        fusion=dict(type='UAAFusion', num_stages=1, channels=2, steps=1, estimator='endpoint'),
+    )
     image = torch.randint(0, 255, (4, 275, 377), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     sample = sample_of(ori_shape=(275, 377), img_shape=(275, 377))
     with torch.no_grad():
@@ -158,7 +166,7 @@ def test_sliding_window(build, unet_config, make_batch):
     with torch.no_grad():
         a, b = whole.predict(inputs, copy.deepcopy(samples))[0], slide.predict(inputs, samples)[0]
         image = whole.normalize(whole.fuse(inputs)[0])
-        tiles = [[whole.segmentor._forward(image[:1, :, y:y + 16, x:x + 24]) for x in (0, 24)] for y in (0, 16)]
+        tiles = [[whole.segmentor._forward(image[:1, :, y : y + 16, x : x + 24]) for x in (0, 24)] for y in (0, 16)]
     assert torch.equal(a.fused_img.data, b.fused_img.data)
     torch.testing.assert_close(b.seg_logits.data, torch.cat([torch.cat(row, -1) for row in tiles], -2)[0])
     assert not torch.allclose(a.seg_logits.data, b.seg_logits.data)

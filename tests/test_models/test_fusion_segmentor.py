@@ -1,4 +1,5 @@
 """Fusion and segmentation as one model: losses, gradients, normalisation, prediction."""
+
 import copy
 
 import pytest
@@ -39,8 +40,13 @@ def cross_entropy(model, image, samples):
 # Losses --------------------------------------------------------------------------------------------------------
 def test_loss_terms(build, make_batch):
     losses = build().train().loss(*make_batch())
-    assert sorted(losses) == ['decode.acc_seg', 'decode.loss_ce', 'fusion.loss_grad', 'fusion.loss_ir',
-                              'fusion.loss_vi']
+    assert sorted(losses) == [
+        'decode.acc_seg',
+        'decode.loss_ce',
+        'fusion.loss_grad',
+        'fusion.loss_ir',
+        'fusion.loss_vi',
+    ]
     assert all(torch.isfinite(value).all() for value in losses.values())
 
 
@@ -51,8 +57,8 @@ def test_fusion_losses_by_hand(build, make_batch):
     assert not torch.equal(result.weight_ir, result.weight_vi)
     losses = model.loss(inputs, samples)
     ir, vi = inputs[:, 3:], split_luminance(inputs[:, :3])[0]
-    torch.testing.assert_close(losses['fusion.loss_ir'].detach(), (result.weight_ir * (result.fused - ir)**2).mean())
-    torch.testing.assert_close(losses['fusion.loss_vi'].detach(), (result.weight_vi * (result.fused - vi)**2).mean())
+    torch.testing.assert_close(losses['fusion.loss_ir'].detach(), (result.weight_ir * (result.fused - ir) ** 2).mean())
+    torch.testing.assert_close(losses['fusion.loss_vi'].detach(), (result.weight_vi * (result.fused - vi) ** 2).mean())
     assert 'fusion.loss_ir' not in build(loss_fusion=None).loss(inputs, samples)
     assert 'fusion.loss_grad' not in build(loss_gradient=None).loss(inputs, samples)
 
@@ -114,7 +120,8 @@ def test_segmentation_loss_reaches_the_fusion(build, make_batch):
         fusion=dict(type='UAAFusion', num_stages=2, channels=8, steps=2),
         loss_fusion=None,
         loss_gradient=None,
-        segment_sources=False)
+        segment_sources=False,
+    )
     model.loss(inputs, samples)['decode.loss_ce'].backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in model.fusion.parameters())
 
@@ -211,8 +218,11 @@ def test_not_finite_loss_stops_the_step(build, make_batch):
     before = copy.deepcopy(dict(model.named_parameters()))
     model.loss_gradient.loss_weight = float('nan')
     images = (inputs[:, [2, 1, 0, 3]] * 255).byte()
-    with pytest.raises(FloatingPointError, match=r'nan in iteration 7; not finite: fusion\.loss_grad\. All terms: '
-                       r'decode\.loss_ce=[0-9.]+, fusion\.loss_ir='):
+    with pytest.raises(
+        FloatingPointError,
+        match=r'nan in iteration 7; not finite: fusion\.loss_grad\. All terms: '
+        r'decode\.loss_ce=[0-9.]+, fusion\.loss_ir=',
+    ):
         model.train_step(dict(inputs=list(images), data_samples=samples), optimizer)
     assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
 
@@ -230,7 +240,7 @@ def normalized(model, image):
 
 
 def test_normalisation_of_the_segmentors_own_preprocessor(build, unet_config):
-    expects = dict(type='SegDataPreProcessor', mean=[51., 76.5, 102.], std=[25.5, 51., 102.], size=(8, 8))
+    expects = dict(type='SegDataPreProcessor', mean=[51.0, 76.5, 102.0], std=[25.5, 51.0, 102.0], size=(8, 8))
     turned = build({**unet_config(), 'data_preprocessor': {**expects, 'bgr_to_rgb': True}}, normalize=None)
     assert normalized(turned, RGB) == [0.0, 0.5, 0.5]
     # The statistics are then in the order blue, green, red as well.
@@ -243,8 +253,10 @@ def test_normalisation_of_the_segmentors_own_preprocessor(build, unet_config):
 
 
 def test_default_normalisation(build):
-    expected = [(255 * value - mean) / std for value, mean, std in
-                zip((0.2, 0.4, 0.6), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))]
+    expected = [
+        (255 * value - mean) / std
+        for value, mean, std in zip((0.2, 0.4, 0.6), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    ]
     assert normalized(build(normalize=None), RGB) == pytest.approx(expected, abs=1e-4)
 
 
@@ -300,8 +312,10 @@ def test_refusals(build, unet_config, make_batch):
 
 
 def test_the_config_is_left_alone(model_config, unet_config):
-    config = model_config({**unet_config(), 'data_preprocessor': dict(type='SegDataPreProcessor', size=(8, 8))},
-                          test_cfg=dict(mode='slide', crop_size=(8, 8), stride=(8, 8)))
+    config = model_config(
+        {**unet_config(), 'data_preprocessor': dict(type='SegDataPreProcessor', size=(8, 8))},
+        test_cfg=dict(mode='slide', crop_size=(8, 8), stride=(8, 8)),
+    )
     before = copy.deepcopy(config)
     model = MODELS.build(config)
     assert config == before

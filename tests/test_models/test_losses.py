@@ -19,9 +19,9 @@ def images():
 
 def sobel(image, mode):
     kernel = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]], float)
-    return np.stack([
-        sum(np.abs(convolve(sample[0], k, mode=mode)) for k in (kernel, kernel.T))[None] for sample in image.numpy()
-    ])
+    return np.stack(
+        [sum(np.abs(convolve(sample[0], k, mode=mode)) for k in (kernel, kernel.T))[None] for sample in image.numpy()]
+    )
 
 
 # Fidelity
@@ -35,7 +35,7 @@ def test_fidelity(images, reduction, form):
     assert list(losses) == ['loss_ir', 'loss_vi']
     for name, source, w in (('loss_ir', ir, weight), ('loss_vi', vi, 1 - weight)):
         f, x, w = fused.numpy(), source.numpy(), w.numpy()
-        values = w * (f - x)**2 if form == 'objective' else (w * (x - f))**2
+        values = w * (f - x) ** 2 if form == 'objective' else (w * (x - f)) ** 2
         np.testing.assert_allclose(losses[name], 0.7 * REDUCE[reduction](values), rtol=1e-12)
 
 
@@ -79,7 +79,7 @@ def test_half_precision_is_squared_in_float32():
     fused, source, weight = (torch.full((1, 1, 2, 2), value, dtype=torch.float16) for value in (0.501, 0.5, 1.0))
     value = weighted_fidelity(fused, source, weight)
     assert value.dtype == torch.float32
-    assert value.max().item() == pytest.approx((fused[0, 0, 0, 0].item() - 0.5)**2)
+    assert value.max().item() == pytest.approx((fused[0, 0, 0, 0].item() - 0.5) ** 2)
     assert value.max() > 0
 
 

@@ -88,7 +88,7 @@ def test_gradcheck():
 
 
 def test_state_and_cell_must_go_together():
-    x, state = torch.zeros(1, 3, 4, 4), (torch.zeros(1, 4, 4, 4), ) * 2
+    x, state = torch.zeros(1, 3, 4, 4), (torch.zeros(1, 4, 4, 4),) * 2
     with pytest.raises(ValueError, match='recurrent=True and no state'):
         ConvLSTMCell(3, 4)(x)
     with pytest.raises(ValueError, match='recurrent=False and a state'):

@@ -1,4 +1,5 @@
 """The released network's computation against reference numbers (random weights, a stand-in segmentor of 15 classes)."""
+
 import json
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def our_gradient(fusion, name):
         gate = 'ioj'.index(parts[3][-1])  # The fixture's only cell is a first one, without forget gate.
         return parameters[f'{stage}.cell.gates.{parts[4]}'].grad.chunk(3)[gate]
     unit = dict(
-        conv1='embed', conv2='merge', conv3='refine', conv4='reconstruct', conv5='memory_in', conv6='memory_out')
+        conv1='embed', conv2='merge', conv3='refine', conv4='reconstruct', conv5='memory_in', conv6='memory_out'
+    )
     return parameters[f'{stage}.{unit[parts[2]]}.{".".join(parts[-2:])}'].grad
 
 

@@ -1,4 +1,5 @@
 """The released segmentor's computation against reference scores, through mmseg's modules."""
+
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,11 @@ SEGMENTOR = dict(
         strides=(1, 2, 2, 2, 1, 1, 1),
         dilations=(1, 1, 1, 1, 1, 1, 2),
         rest_dilations=(1, 1, 1, 1, 1, 2, 1),
-        out_indices=(1, 6)),
+        out_indices=(1, 6),
+    ),
     decode_head=dict(type='mmfusion.ReleasedDeepLabHead', num_classes=15),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)
 
 
 def test_scores(released_state_dict):
@@ -46,7 +49,7 @@ def test_scores(released_state_dict):
 
 def test_rest_dilations_matter(released_state_dict):
     """Without the dilation of the later blocks the scores are others, so the test above does see it."""
-    config = {**SEGMENTOR, 'backbone': {**SEGMENTOR['backbone'], 'rest_dilations': (1, ) * 7}}
+    config = {**SEGMENTOR, 'backbone': {**SEGMENTOR['backbone'], 'rest_dilations': (1,) * 7}}
     scores = []
     for each in (SEGMENTOR, config):
         segmentor = MODELS.build(each).eval()

@@ -16,7 +16,8 @@ class Segmentor(nn.Module):
         torch.manual_seed(0)
         self.out_channels = out_channels
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, out_channels, 1))
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, out_channels, 1)
+        )
 
     def encode_decode(self, inputs, batch_img_metas):
         self.seen = (inputs, batch_img_metas)
@@ -32,11 +33,14 @@ def luminance():
     return torch.rand(2, 1, 8, 10, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize(('score', 'function'), [
-    ('softmax', lambda x: x.exp() / x.exp().sum(1, keepdim=True)),
-    ('sigmoid', lambda x: 1 / (1 + torch.exp(-x))),
-    ('logit', lambda x: x),
-])
+@pytest.mark.parametrize(
+    ('score', 'function'),
+    [
+        ('softmax', lambda x: x.exp() / x.exp().sum(1, keepdim=True)),
+        ('sigmoid', lambda x: 1 / (1 + torch.exp(-x))),
+        ('logit', lambda x: x),
+    ],
+)
 def test_scores(luminance, score, function):
     segmentor = Segmentor().eval()
     scorer = SegmentorScorer(segmentor, prepare, score)
@@ -44,8 +48,10 @@ def test_scores(luminance, score, function):
     torch.testing.assert_close(scores, function(segmentor.layers(prepare(luminance))))
     assert scorer.num_classes == 3
     assert torch.equal(segmentor.seen[0], prepare(luminance))
-    assert segmentor.seen[1] == [
-        dict(ori_shape=(8, 10), img_shape=(8, 10), pad_shape=(8, 10), padding_size=[0, 0, 0, 0])] * 2
+    assert (
+        segmentor.seen[1]
+        == [dict(ori_shape=(8, 10), img_shape=(8, 10), pad_shape=(8, 10), padding_size=[0, 0, 0, 0])] * 2
+    )
 
 
 def test_softmax_adds_to_one(luminance):
@@ -100,11 +106,12 @@ def test_mmseg_segmentor():
             num_stages=2,
             strides=(2, 1),
             enc_num_convs=(1, 1),
-            dec_num_convs=(1, ),
-            downsamples=(True, ),
+            dec_num_convs=(1,),
+            downsamples=(True,),
             enc_dilations=(1, 1),
-            dec_dilations=(1, ),
-            upsample_cfg=dict(type='InterpConv')),
+            dec_dilations=(1,),
+            upsample_cfg=dict(type='InterpConv'),
+        ),
         decode_head=dict(
             type='FCNHead',
             in_channels=4,
@@ -113,8 +120,10 @@ def test_mmseg_segmentor():
             num_convs=1,
             num_classes=3,
             concat_input=False,
-            dropout_ratio=0.5),
-        test_cfg=dict(mode='whole'))
+            dropout_ratio=0.5,
+        ),
+        test_cfg=dict(mode='whole'),
+    )
     with DefaultScope.overwrite_default_scope('mmfusion'):
         segmentor = MODELS.build(config).eval()
     scores = SegmentorScorer(segmentor, prepare)(luminance)
@@ -171,8 +180,15 @@ def test_backbone_with_activation_checkpointing(unet_config, estimator, luminanc
         with torch.no_grad():
             results.append(
                 region_attribution(
-                    SegmentorScorer(segmentor, prepare), luminance, labels, 3, estimator=estimator, baseline='black',
-                    generator=torch.Generator().manual_seed(0)))
+                    SegmentorScorer(segmentor, prepare),
+                    luminance,
+                    labels,
+                    3,
+                    estimator=estimator,
+                    baseline='black',
+                    generator=torch.Generator().manual_seed(0),
+                )
+            )
         assert all(torch.equal(value, before[name]) for name, value in segmentor.state_dict().items())
         assert all(module.training for module in segmentor.modules())
         assert all(p.grad is None and p.requires_grad for p in segmentor.parameters())

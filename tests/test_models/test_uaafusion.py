@@ -20,8 +20,13 @@ def net():
     """A scorer of three classes, in training mode with batch norm and dropout."""
     torch.manual_seed(0)
     net = nn.Sequential(
-        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.Tanh(), nn.Dropout(0.3), nn.Conv2d(6, 3, 3, padding=1),
-        nn.Softmax(1))
+        nn.Conv2d(1, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.Tanh(),
+        nn.Dropout(0.3),
+        nn.Conv2d(6, 3, 3, padding=1),
+        nn.Softmax(1),
+    )
     with torch.no_grad():
         net[4].weight *= 4
     return net
@@ -30,7 +35,8 @@ def net():
 def build(seed=0, **options):
     torch.manual_seed(seed)
     plain = dict(
-        num_stages=2, channels=4, steps=3, estimator='exact', smoothing=0., attention_interval=1, label_source='mean')
+        num_stages=2, channels=4, steps=3, estimator='exact', smoothing=0.0, attention_interval=1, label_source='mean'
+    )
     return UAAFusion(**{**plain, **options})
 
 
@@ -99,8 +105,9 @@ def test_eps_pulls_weak_evidence_to_one_half(net):
 def test_smoothing_pulls_weak_evidence_to_one_half(net):
     ir, vi, labels = pair()
     for estimator in ('exact', 'endpoint', 'banzhaf'):
-        plain, smooth, flat = (build(estimator=estimator, smoothing=s).eval()(ir, vi, net, labels)
-                               for s in (0., 0.02, 1e3))
+        plain, smooth, flat = (
+            build(estimator=estimator, smoothing=s).eval()(ir, vi, net, labels) for s in (0.0, 0.02, 1e3)
+        )
         assert torch.equal(plain.region_ir, smooth.region_ir)
         expected = infrared_share(smooth.region_ir, smooth.region_vi, labels, estimator=estimator, smoothing=0.02)
         torch.testing.assert_close(smooth.weight_ir, spread(expected, labels))
@@ -145,7 +152,7 @@ def test_strength_out_of_range(net, strength):
 
 def contrast_scorer(x):
     """Class 1 where the image is structured, whatever its brightness."""
-    variance = F.avg_pool2d(x**2, 3, 1, 1) - F.avg_pool2d(x, 3, 1, 1)**2
+    variance = F.avg_pool2d(x**2, 3, 1, 1) - F.avg_pool2d(x, 3, 1, 1) ** 2
     background = torch.exp(-variance / 0.01)
     return torch.cat([background, 1 - background], 1)
 

@@ -76,7 +76,7 @@ def test_steps_descend_the_objective():
     ir, vi, weight_ir, weight_vi = draw()
 
     def objective(image):
-        return (weight_ir * (image - ir)**2 + weight_vi * (image - vi)**2).sum().item()
+        return (weight_ir * (image - ir) ** 2 + weight_vi * (image - vi) ** 2).sum().item()
 
     head = identity_stages(build(num_stages=4))
     head(ir, vi, weight_ir, weight_vi)
@@ -92,9 +92,9 @@ def unit(module, x):
     """Convolution, PReLU, convolution with reflected border."""
     pad = nn.functional.pad
     conv = nn.functional.conv2d
-    x = conv(pad(x, (1, ) * 4, mode='reflect'), module[0].weight, module[0].bias)
+    x = conv(pad(x, (1,) * 4, mode='reflect'), module[0].weight, module[0].bias)
     x = torch.where(x > 0, x, module[1].weight * x)
-    return conv(pad(x, (1, ) * 4, mode='reflect'), module[2].weight, module[2].bias)
+    return conv(pad(x, (1,) * 4, mode='reflect'), module[2].weight, module[2].bias)
 
 
 @pytest.mark.parametrize('residual', [True, False])
@@ -170,8 +170,9 @@ def test_alpha_matters():
 def test_attention_matters():
     inputs = draw()
     head = build()
-    open_, shut, half = (head(*inputs, attention=lambda x, v=value: torch.full_like(x, v))[0]
-                         for value in (30.0, -30.0, 0.0))
+    open_, shut, half = (
+        head(*inputs, attention=lambda x, v=value: torch.full_like(x, v))[0] for value in (30.0, -30.0, 0.0)
+    )
     assert difference(open_, shut) > 1e-5
     torch.testing.assert_close(half, head(*inputs)[0])
 
@@ -224,7 +225,8 @@ def test_every_parameter_gets_a_gradient(num_stages, data_step, memory, residual
         data_step=data_step,
         memory=memory,
         residual=residual,
-        squash_first_cell=squash)
+        squash_first_cell=squash,
+    )
     fused, _ = head(ir, vi, weight_ir, weight_vi, attention=lambda x: 10 * (x.detach() - 0.5))
     (fused * torch.randn(fused.shape, generator=torch.Generator().manual_seed(9), dtype=F64)).sum().backward()
     for name, p in head.named_parameters():
@@ -232,7 +234,7 @@ def test_every_parameter_gets_a_gradient(num_stages, data_step, memory, residual
         assert p.grad.ne(0).any(), name
     if data_step:
         assert head.alpha.grad.ne(0).all()
-        assert head.alpha.shape == (num_stages, )
+        assert head.alpha.shape == (num_stages,)
 
 
 def test_gradcheck_of_sources_and_weights():
@@ -325,11 +327,14 @@ def test_registered():
     assert (head.num_stages, head.channels) == (2, 6)
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (dict(num_stages=0), 'num_stages=0'),
-    (dict(channels=5), 'even, got channels=5'),
-    (dict(channels=0), 'channels=0'),
-])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(num_stages=0), 'num_stages=0'),
+        (dict(channels=5), 'even, got channels=5'),
+        (dict(channels=0), 'channels=0'),
+    ],
+)
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         MemoryUnfoldingHead(**options)

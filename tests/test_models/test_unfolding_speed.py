@@ -1,4 +1,5 @@
 """What makes the unfolding faster or smaller must not change what it computes."""
+
 import copy
 import warnings
 
@@ -39,8 +40,7 @@ def test_one_memory_in_both_places_is_convolved_once(memory):
     plain = copy.deepcopy(head)
     given = []
     for stage in plain.stages:
-        stage.register_forward_pre_hook(
-            lambda _, args: (*args[:3], args[2] if args[3] is None else args[3], args[4]))
+        stage.register_forward_pre_hook(lambda _, args: (*args[:3], args[2] if args[3] is None else args[3], args[4]))
         stage.merge.register_forward_pre_hook(lambda _, args: given.append(args[0].shape[1]))
     widths = []
     for stage in head.stages:
@@ -55,7 +55,8 @@ def test_channels_last():
     seen = []
     for one in (head, plain):
         one.stages[1].refine[0].register_forward_hook(
-            lambda _, args, out: seen.append(out.is_contiguous(memory_format=torch.channels_last)))
+            lambda _, args, out: seen.append(out.is_contiguous(memory_format=torch.channels_last))
+        )
     assert_same(step(head), step(plain))
     assert seen == [True, False]
     # Weights from elsewhere keep the layout.
@@ -94,7 +95,7 @@ def test_compiled_stages():
         assert_same(step(head), step(build()))
     clone = copy.deepcopy(head)
     with torch.no_grad():
-        clone.stages[0].refine[2].bias += 1.
+        clone.stages[0].refine[2].bias += 1.0
     assert not torch.equal(step(clone)[0], step(head)[0])  # A copy does not run on the weights of its original.
     assert sorted(head.state_dict()) == sorted(build().state_dict())
 
@@ -128,4 +129,4 @@ def test_a_mistake_of_the_caller_is_no_failed_compilation():
     function = compiled_or_eager(lambda x: nn.functional.relu(x) + 1, backend='eager')
     with pytest.raises(TypeError):
         function(torch.ones(2), torch.ones(2))
-    assert torch.equal(function(torch.tensor([-1., 2.])), torch.tensor([1., 3.]))
+    assert torch.equal(function(torch.tensor([-1.0, 2.0])), torch.tensor([1.0, 3.0]))

@@ -1,4 +1,5 @@
 """tools/analysis_tools/attribution_maps.py and its figure."""
+
 import json
 
 import captum.attr
@@ -70,9 +71,9 @@ def case():
 
 
 def test_class_scores_by_hand(tool):
-    scores = torch.arange(12.).view(1, 3, 2, 2)
+    scores = torch.arange(12.0).view(1, 3, 2, 2)
     labels = torch.tensor([[[0, 0], [1, 255]]])
-    assert tool.class_scores(scores, labels).tolist() == [[0.5, 6., 0.]]
+    assert tool.class_scores(scores, labels).tolist() == [[0.5, 6.0, 0.0]]
 
 
 @pytest.mark.parametrize(('rule', 'method'), [('right', 'riemann_right'), ('gauss_legendre', 'gausslegendre')])
@@ -83,7 +84,8 @@ def test_path_integral_is_that_of_captum(tool, case, rule, method):
     for c in range(3):
         # captum repeats the batch once per step.
         oracle = captum.attr.IntegratedGradients(
-            lambda x, c=c: tool.class_scores(smooth_scorer(x), labels.repeat(len(x) // 2, 1, 1))[:, c])
+            lambda x, c=c: tool.class_scores(smooth_scorer(x), labels.repeat(len(x) // 2, 1, 1))[:, c]
+        )
         theirs = oracle.attribute(image, start, n_steps=4, method=method).sum((1, 2, 3))
         torch.testing.assert_close(ours[:, c], theirs, rtol=1e-6, atol=1e-9)
 
@@ -91,10 +93,11 @@ def test_path_integral_is_that_of_captum(tool, case, rule, method):
 def test_path_integral_is_complete_in_the_limit(tool, case):
     image, labels = case
     start = make_baseline(image, 'black')
-    truth = (tool.class_scores(smooth_scorer(image), labels) - tool.class_scores(smooth_scorer(start), labels))
+    truth = tool.class_scores(smooth_scorer(image), labels) - tool.class_scores(smooth_scorer(start), labels)
     error = {
         (rule, n): (tool.path_integral(smooth_scorer, image, start, labels, n, rule) - truth).abs().max().item()
-        for rule in tool.CONVERGENCE_RULES for n in (2, 8)
+        for rule in tool.CONVERGENCE_RULES
+        for n in (2, 8)
     }
     assert error['gauss_legendre', 8] < 1e-6
     assert 3 < error['right', 2] / error['right', 8] < 5  # first order
@@ -129,7 +132,7 @@ def test_report_against_the_model(tool, config, checkpoint, tmp_path):
     report = tool.analyse(fuse, packed, None, None)
 
     with torch.no_grad():
-        sample, = fuse.model.test_step(pseudo_collate([packed]))
+        (sample,) = fuse.model.test_step(pseudo_collate([packed]))
     assert np.array_equal(report.prediction, sample.pred_sem_seg.data[0])
     np.testing.assert_allclose(report.weight_ir, sample.fusion_weights.data[0], atol=1e-6)
     assert np.abs(report.fused.transpose(2, 0, 1) - 255 * sample.fused_img.data.numpy()).max() <= 0.51
@@ -169,8 +172,7 @@ def test_fusion_that_attributes_nothing(tool, config, checkpoint):
     fitted = tool.fit_labels(labels, SIZE, inputs.shape[-2:])
     vi = split_luminance(inputs[:, :3])[0]
     for image, ours in ((inputs[:, 3:], report.region_ir), (vi, report.region_vi)):
-        direct = region_attribution(
-            fuse.model.scorer(), image, fitted, 3, steps=3, rule='midpoint', baseline='blur')
+        direct = region_attribution(fuse.model.scorer(), image, fitted, 3, steps=3, rule='midpoint', baseline='blur')
         np.testing.assert_allclose(ours, direct[0], rtol=1e-4, atol=1e-9)
     titles = [ax.get_title() for ax in draw_attribution(report).get_axes()]
     assert any('not used by this fusion' in title for title in titles)
@@ -182,8 +184,18 @@ def test_index_and_files_are_one_pair(tool, config, checkpoint, tmp_path, capsys
     checkpoint = checkpoint(config)
     data, name = tmp_path / 'data', '002.png'
     by_index = [config, checkpoint, '--index', 2, '--out', tmp_path / 'a']
-    by_files = [config, checkpoint, '--out', tmp_path / 'b', '--ir', data / 'ir' / name, '--vi', data / 'vi' / name,
-                '--label', data / 'labels' / name]
+    by_files = [
+        config,
+        checkpoint,
+        '--out',
+        tmp_path / 'b',
+        '--ir',
+        data / 'ir' / name,
+        '--vi',
+        data / 'vi' / name,
+        '--label',
+        data / 'labels' / name,
+    ]
     capsys.readouterr()
     for arguments in (by_index, by_files):
         assert tool.main([str(x) for x in arguments]) == 0
@@ -213,13 +225,23 @@ def report_of(stages=4, **options):
     attention = rng.randn(stages, h, w)
     attention[:1] = 0
     fields = dict(
-        visible=rng.randint(0, 256, (h, w, 3), dtype=np.uint8), infrared=rng.randint(0, 256, (h, w), dtype=np.uint8),
-        fused=rng.randint(0, 256, (h, w), dtype=np.uint8), weight_ir=rng.rand(h, w), prediction=labels.clip(max=2),
-        labels=labels, labels_from='given', classes=('a', 'b', 'c', 'absent'),
-        palette=[[0, 0, 0], [255, 255, 255], [0, 255, 0], [9, 9, 9]], region_ir=np.array([3e-3, 0, 1e-4, 0]),
-        region_vi=np.array([1e-3, 0, 3e-4, 0]), attention=attention, nodes=(1, 2, 5),
+        visible=rng.randint(0, 256, (h, w, 3), dtype=np.uint8),
+        infrared=rng.randint(0, 256, (h, w), dtype=np.uint8),
+        fused=rng.randint(0, 256, (h, w), dtype=np.uint8),
+        weight_ir=rng.rand(h, w),
+        prediction=labels.clip(max=2),
+        labels=labels,
+        labels_from='given',
+        classes=('a', 'b', 'c', 'absent'),
+        palette=[[0, 0, 0], [255, 255, 255], [0, 255, 0], [9, 9, 9]],
+        region_ir=np.array([3e-3, 0, 1e-4, 0]),
+        region_vi=np.array([1e-3, 0, 3e-4, 0]),
+        attention=attention,
+        nodes=(1, 2, 5),
         options=dict(steps=5, rule='right', baseline='blur', estimator='exact', used=True),
-        score_difference=rng.rand(2, 4), integrals=dict(right=rng.rand(3, 2, 4), gauss_legendre=rng.rand(3, 2, 4)))
+        score_difference=rng.rand(2, 4),
+        integrals=dict(right=rng.rand(3, 2, 4), gauss_legendre=rng.rand(3, 2, 4)),
+    )
     return AttributionReport(**{**fields, **options})
 
 
@@ -238,7 +260,7 @@ def test_numbers_by_hand():
 
 
 def test_smoothed_share():
-    report = report_of(prior=np.array([1e-3, 1., 1e-4, 1.]))
+    report = report_of(prior=np.array([1e-3, 1.0, 1e-4, 1.0]))
     assert report.share()[[0, 2]] == pytest.approx([4 / 6, 2 / 6])
     assert np.isnan(report.share()[1])
     assert any(ax.get_title() == 'infrared share, smoothed' for ax in draw_attribution(report).get_axes())
@@ -280,7 +302,7 @@ def test_figure_has_no_overlapping_axes():
     renderer = canvas.get_renderer()
     boxes = [ax.get_tightbbox(renderer) for ax in figure.get_axes() if ax.get_title()]
     for i, a in enumerate(boxes):
-        for b in boxes[i + 1:]:
+        for b in boxes[i + 1 :]:
             # A pixel of slack for antialiasing.
             assert min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 1
 

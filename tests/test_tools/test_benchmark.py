@@ -1,4 +1,5 @@
 """tools/analysis_tools/benchmark.py and its parts."""
+
 import json
 import os
 import subprocess
@@ -39,8 +40,15 @@ def run(config):
 
     def call(*arguments):
         command = [sys.executable, '-W', 'ignore', str(SCRIPT), '--config', str(config), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=config.parent,
-                              env={**os.environ, 'OMP_NUM_THREADS': '1'})
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            cwd=config.parent,
+            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        )
 
     return call
 
@@ -49,9 +57,32 @@ def run(config):
 def finished(run, tmp_path_factory):
     """One run of the tool: its report and what it printed."""
     target = tmp_path_factory.mktemp('report') / 'deep/report.json'
-    process = run('--size', 24, 32, '--inference-size', 16, 40, '--inference-batch-size', 3, '--classes-present',
-                  CLASSES, '--num-classes', 5, '--released-steps', RELEASED_STEPS, '--repeats', 3, '--threads', 1,
-                  '--estimator', *ESTIMATORS, '--variant', *VARIANTS, '--json', target)
+    process = run(
+        '--size',
+        24,
+        32,
+        '--inference-size',
+        16,
+        40,
+        '--inference-batch-size',
+        3,
+        '--classes-present',
+        CLASSES,
+        '--num-classes',
+        5,
+        '--released-steps',
+        RELEASED_STEPS,
+        '--repeats',
+        3,
+        '--threads',
+        1,
+        '--estimator',
+        *ESTIMATORS,
+        '--variant',
+        *VARIANTS,
+        '--json',
+        target,
+    )
     assert process.returncode == 0, process.stderr
     return json.loads(target.read_text()), process.stdout
 
@@ -165,7 +196,7 @@ def test_stopwatch(part, monkeypatch):
             return 'done'
 
     watch, worker = module.Stopwatch(torch.device('cpu')), Worker()
-    with watch.watching([(Worker, 'inner', 'inner', ('silent', ))]), watch.section('outer'):
+    with watch.watching([(Worker, 'inner', 'inner', ('silent',))]), watch.section('outer'):
         wait(1)
         assert worker.inner() == 'done'
         with watch.section('silent'):
@@ -191,11 +222,14 @@ def test_counts_of_a_convolution(part):
     assert counts.forward_images == 7  # Over is over.
 
 
-@pytest.mark.parametrize(('layer', 'forward'), [
-    (nn.Conv2d(12, 12, 3, padding=1, groups=12), 2 * 2 * 5 * 7 * 12 * 9),
-    (nn.Conv2d(12, 8, 3, stride=2, groups=4), 2 * 2 * 2 * 3 * 3 * 8 * 9),
-    (nn.ConvTranspose2d(12, 8, 3, stride=2), 2 * 2 * 5 * 7 * 12 * 8 * 9),
-])
+@pytest.mark.parametrize(
+    ('layer', 'forward'),
+    [
+        (nn.Conv2d(12, 12, 3, padding=1, groups=12), 2 * 2 * 5 * 7 * 12 * 9),
+        (nn.Conv2d(12, 8, 3, stride=2, groups=4), 2 * 2 * 2 * 3 * 3 * 8 * 9),
+        (nn.ConvTranspose2d(12, 8, 3, stride=2), 2 * 2 * 5 * 7 * 12 * 8 * 9),
+    ],
+)
 def test_operations_of_special_convolutions(part, layer, forward):
     with part('_measure').flop_counter() as flops:
         output = layer(torch.rand(2, 12, 5, 7, requires_grad=True) * 1)
@@ -247,14 +281,33 @@ def test_report(finished):
     assert sorted(report['environment']) == ['device', 'name', 'threads', 'torch']
     assert report['environment']['threads'] == 1
     assert report['settings'] == dict(
-        config='tiny.py', cfg_options={}, num_classes=5, released_steps=RELEASED_STEPS, repeats=3, train_batch_size=2,
-        train_size=[24, 32], inference_batch_size=3, inference_size=[16, 40])
+        config='tiny.py',
+        cfg_options={},
+        num_classes=5,
+        released_steps=RELEASED_STEPS,
+        repeats=3,
+        train_batch_size=2,
+        train_size=[24, 32],
+        inference_batch_size=3,
+        inference_size=[16, 40],
+    )
     order = [(row['task'], row['implementation']) for row in report['results']]
     assert order == [(task, name) for task in ('train', 'inference') for name in ('released', *ESTIMATORS, *VARIANTS)]
     for row in report['results']:
         assert sorted(row) == [
-            'autograd_calls', 'backward_images', 'classes', 'classes_present', 'flops', 'flops_fusion',
-            'forward_images', 'implementation', 'memory_bytes', 'parts', 'seconds', 'speedup', 'task'
+            'autograd_calls',
+            'backward_images',
+            'classes',
+            'classes_present',
+            'flops',
+            'flops_fusion',
+            'forward_images',
+            'implementation',
+            'memory_bytes',
+            'parts',
+            'seconds',
+            'speedup',
+            'task',
         ]
         assert row['classes'] == row['classes_present'] == CLASSES
 
@@ -271,7 +324,8 @@ def test_times(finished):
         assert (speedup['min'], speedup['max']) == pytest.approx((min(quotients), max(quotients)))
         expected = dict(
             train={'attribution', 'attention', 'stages', 'segmentor', 'losses', 'backward', 'optimizer', 'other'},
-            inference={'labels', 'attribution', 'attention', 'stages', 'segmentor', 'other'})[task]
+            inference={'labels', 'attribution', 'attention', 'stages', 'segmentor', 'other'},
+        )[task]
         if name == 'gradient-free':
             expected -= {'attention'}
         assert set(row['parts']) == expected, name
@@ -294,11 +348,17 @@ def test_counts_by_hand(finished):
         # from the two sources by ours, and the fused image.
         back = 3 if task == 'train' else 0
         points = 2 * RELEASED_STEPS
-        assert counts(task, 'released') == (points + later + theirs, points * CLASSES + later + back,
-                                            points * CLASSES + later + calls)
+        assert counts(task, 'released') == (
+            points + later + theirs,
+            points * CLASSES + later + back,
+            points * CLASSES + later + calls,
+        )
         points = 2 * STEPS
-        assert counts(task, 'exact') == (points + later + passes, points * CLASSES + later + back,
-                                         CLASSES + later + calls)
+        assert counts(task, 'exact') == (
+            points + later + passes,
+            points * CLASSES + later + back,
+            CLASSES + later + calls,
+        )
         assert counts(task, 'multiplexed') == (points + later + passes, points + later + back, 1 + later + calls)
         assert counts(task, 'endpoint') == (4 + later + passes, later + back, later + calls)
         shown = 4 if task == 'train' else 8  # One pair of images for each source, and two.
@@ -340,19 +400,42 @@ def test_tables(finished):
     report, text = finished
     head = text.splitlines()[0]
     assert report['environment']['name'] in head
-    assert f"1 thread(s), torch {report['environment']['torch']}" in head
+    assert f'1 thread(s), torch {report["environment"]["torch"]}' in head
     for title in ('train, 2 x 24x32, 3 classes in the labels', 'inference, 3 x 16x40, 3 classes in the labels'):
         assert title in text
     for row in report['results']:
         cells = [line for line in text.splitlines() if row['implementation'] in line and 'MiB' in line]
-        assert any(f"{row['speedup']['median']:.2f} (" in line and f"{1e3 * row['seconds']['median']:.1f} (" in line and
-                   f"{row['flops'] / 1e9:.2f}" in line for line in cells) or sys.platform != 'linux'
+        assert (
+            any(
+                f'{row["speedup"]["median"]:.2f} (' in line
+                and f'{1e3 * row["seconds"]["median"]:.1f} (' in line
+                and f'{row["flops"] / 1e9:.2f}' in line
+                for line in cells
+            )
+            or sys.platform != 'linux'
+        )
 
 
 def test_without_the_reference(run, tmp_path):
-    process = run('--size', 16, 24, '--classes-present', 2, '--num-classes', 3, '--repeats', 1, '--estimator',
-                  'endpoint', '--variant', '--skip-reference', '--cfg-options', 'model.fusion.num_stages=1', '--json',
-                  tmp_path / 'report.json')
+    process = run(
+        '--size',
+        16,
+        24,
+        '--classes-present',
+        2,
+        '--num-classes',
+        3,
+        '--repeats',
+        1,
+        '--estimator',
+        'endpoint',
+        '--variant',
+        '--skip-reference',
+        '--cfg-options',
+        'model.fusion.num_stages=1',
+        '--json',
+        tmp_path / 'report.json',
+    )
     assert process.returncode == 0, process.stderr
     report = json.loads((tmp_path / 'report.json').read_text())
     assert [row['implementation'] for row in report['results']] == ['endpoint', 'endpoint']
@@ -363,13 +446,16 @@ def test_without_the_reference(run, tmp_path):
     assert report['settings']['inference_size'] == [16, 24]
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (('--batch-size', '1'), '--batch-size must be at least 2'),
-    (('--classes-present', '3', '16'), '--classes-present 16 is not within 1 and --num-classes 15'),
-    (('--repeats', '0'), '--repeats must be at least 1, got 0'),
-    (('--device', 'cuda'), '--device cuda needs a GPU'),
-    (('--estimator', 'best'), "invalid choice: 'best'"),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('--batch-size', '1'), '--batch-size must be at least 2'),
+        (('--classes-present', '3', '16'), '--classes-present 16 is not within 1 and --num-classes 15'),
+        (('--repeats', '0'), '--repeats must be at least 1, got 0'),
+        (('--device', 'cuda'), '--device cuda needs a GPU'),
+        (('--estimator', 'best'), "invalid choice: 'best'"),
+    ],
+)
 def test_messages(part, capsys, monkeypatch, arguments, message):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(SystemExit) as end:

@@ -1,4 +1,5 @@
 """Released checkpoints through the converter: into a FusionSegmentor, weight by weight and by their numbers."""
+
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ DATA = Path(__file__).resolve().parents[1] / 'data'
 MODEL = dict(
     type='FusionSegmentor',
     fusion=dict(type='UAAFusion', num_stages=2, channels=32, **RELEASED_FUSION, head=dict(RELEASED_HEAD)),
-    normalize=dict(mean=[0.], std=[255.]),
+    normalize=dict(mean=[0.0], std=[255.0]),
     scorer=dict(score='sigmoid', mode='keep'),
     segmentor=dict(
         type='EncoderDecoder',
@@ -25,8 +26,11 @@ MODEL = dict(
             strides=(1, 2, 2, 2, 1, 1, 1),
             dilations=(1, 1, 1, 1, 1, 1, 2),
             rest_dilations=(1, 1, 1, 1, 1, 2, 1),
-            out_indices=(1, 6)),
-        decode_head=dict(type='ReleasedDeepLabHead', num_classes=15)))
+            out_indices=(1, 6),
+        ),
+        decode_head=dict(type='ReleasedDeepLabHead', num_classes=15),
+    ),
+)
 
 
 @pytest.fixture
@@ -122,15 +126,18 @@ def write_no_weights(path):
     torch.save(dict(model_f=3), path)
 
 
-@pytest.mark.parametrize(('write', 'message'), [
-    (lambda path: None, 'no checkpoint at '),
-    (write_text, 'is no checkpoint of weights'),
-    (write_list, 'holds neither model_f nor model_s, but list'),
-    (write_other_keys, "holds neither model_f nor model_s, but ['epoch', 'state_dict']"),
-    (write_other_fusion, 'not a released UAAFusion network'),
-    (write_other_segmentor, 'not a released UAAFusion segmentor'),
-    (write_no_weights, "no weights of 'model_f' found"),
-])
+@pytest.mark.parametrize(
+    ('write', 'message'),
+    [
+        (lambda path: None, 'no checkpoint at '),
+        (write_text, 'is no checkpoint of weights'),
+        (write_list, 'holds neither model_f nor model_s, but list'),
+        (write_other_keys, "holds neither model_f nor model_s, but ['epoch', 'state_dict']"),
+        (write_other_fusion, 'not a released UAAFusion network'),
+        (write_other_segmentor, 'not a released UAAFusion segmentor'),
+        (write_no_weights, "no weights of 'model_f' found"),
+    ],
+)
 def test_refusals_leave_nothing_behind(converter, tmp_path, capsys, write, message):
     write(tmp_path / 'source.pth')
     assert converter.main([str(tmp_path / 'source.pth'), str(tmp_path / 'out/target.pth')]) == 1

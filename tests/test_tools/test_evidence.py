@@ -1,4 +1,5 @@
 """tools/analysis_tools/evidence.py: on scorers whose evidence is known, and from the command line."""
+
 import importlib
 import json
 
@@ -38,8 +39,16 @@ def config(run_config, model_config, unet_config, tmp_path, plain_configs):
         options = {} if fusion is None else dict(fusion=fusion)
         cfg = run_config(model_config(unet_config(num_classes), **options), tmp_path / 'none', tmp_path / 'run')
         cfg.test_dataloader.dataset = dict(
-            dict(type='SyntheticThermalScenes', num_scenes=6, size=SIZE, split='test', test_mode=True,
-                 pipeline=[dict(type='PackFusionInputs')]), **data)
+            dict(
+                type='SyntheticThermalScenes',
+                num_scenes=6,
+                size=SIZE,
+                split='test',
+                test_mode=True,
+                pipeline=[dict(type='PackFusionInputs')],
+            ),
+            **data,
+        )
         cfg.dump(tmp_path / 'tiny.py')
         return tmp_path / 'tiny.py'
 
@@ -88,28 +97,39 @@ def tables_of(markdown):
 
 # Pure computation ---------------------------------------------------------------------------------------------------
 def test_tabulate_by_hand(numbers):
-    values = torch.tensor([[1., 5.], [2., 6.], [4., 7.], [9., 8.]])
+    values = torch.tensor([[1.0, 5.0], [2.0, 6.0], [4.0, 7.0], [9.0, 8.0]])
     present = torch.tensor([[True, False], [True, True], [True, False], [False, False]])
     table = numbers.tabulate(values, present, ['day', 'night', 'day', 'night'])
     assert list(table) == ['day', 'night']
     assert table['day'] == [numbers.Stat(2.5, pytest.approx(np.std([1, 4], ddof=1)), 2), None]
-    assert table['night'] == [numbers.Stat(2., None, 1), numbers.Stat(6., None, 1)]
+    assert table['night'] == [numbers.Stat(2.0, None, 1), numbers.Stat(6.0, None, 1)]
 
 
 def test_distances_by_hand(numbers):
-    fused, source = torch.tensor([[[[0., 0.5], [1., 1.]]]]), torch.tensor([[[[0.2, 0.1], [1., 0.]]]])
+    fused, source = torch.tensor([[[[0.0, 0.5], [1.0, 1.0]]]]), torch.tensor([[[[0.2, 0.1], [1.0, 0.0]]]])
     labels = torch.tensor([[[0, 0], [2, 255]]])
     expected = torch.tensor([[255 * 0.3, 0, 0]])
     torch.testing.assert_close(numbers.distances(fused, source, labels, 3), expected)
     assert numbers.presence(labels, 3).tolist() == [[True, False, True]]
 
 
-@pytest.mark.parametrize(('name', 'evidence', 'share', 'met'), [
-    ('warm', 'infrared', 0.6, False), ('warm', 'infrared', 0.61, True), ('warm', 'infrared', 0.1, False),
-    ('printed', 'visible', 0.2, False), ('printed', 'visible', 0.19, True), ('printed', 'visible', 0.9, False),
-    ('background', 'both', 0.4, True), ('background', 'both', 0.6, True), ('background', 'both', 0.39, False),
-    ('background', 'both', 0.61, False), ('vehicle', 'both', 0.5, None), ('vehicle', 'both', 0.9, None),
-])
+@pytest.mark.parametrize(
+    ('name', 'evidence', 'share', 'met'),
+    [
+        ('warm', 'infrared', 0.6, False),
+        ('warm', 'infrared', 0.61, True),
+        ('warm', 'infrared', 0.1, False),
+        ('printed', 'visible', 0.2, False),
+        ('printed', 'visible', 0.19, True),
+        ('printed', 'visible', 0.9, False),
+        ('background', 'both', 0.4, True),
+        ('background', 'both', 0.6, True),
+        ('background', 'both', 0.39, False),
+        ('background', 'both', 0.61, False),
+        ('vehicle', 'both', 0.5, None),
+        ('vehicle', 'both', 0.9, None),
+    ],
+)
 def test_verdict(numbers, name, evidence, share, met):
     table = {'day': [numbers.Stat(share, 0.1, 9)], 'night': [None]}
     assert numbers.verdicts(table, [name], [evidence]) == {'day': [met], 'night': [None]}
@@ -146,13 +166,13 @@ def test_shares_are_those_of_the_prediction(tool, numbers, config, checkpoint):
         packed = [dataset[i] for i in range(first, first + len(batch.inputs))]
         with torch.no_grad():
             samples = model.test_step(pseudo_collate(packed))
-            labels = model.fuse(batch.inputs, ignore=batch.padding)[1].labels[:, :SIZE[0], :SIZE[1]]
+            labels = model.fuse(batch.inputs, ignore=batch.padding)[1].labels[:, : SIZE[0], : SIZE[1]]
         for i, (sample, label) in enumerate(zip(samples, labels)):
             daytime = dataset.get_data_info(first + i)['daytime']
             truth = torch.from_numpy(dataset.render(first + i)[1])
-            assert torch.equal(batch.labels[i, :SIZE[0], :SIZE[1]], truth.long())
-            assert batch.labels[i, SIZE[0]:].eq(255).all()
-            assert batch.labels[i, :, SIZE[1]:].eq(255).all()
+            assert torch.equal(batch.labels[i, : SIZE[0], : SIZE[1]], truth.long())
+            assert batch.labels[i, SIZE[0] :].eq(255).all()
+            assert batch.labels[i, :, SIZE[1] :].eq(255).all()
             for c in range(4):
                 if (truth == c).any():
                     held[c][daytime].append(i)
@@ -212,9 +232,17 @@ def test_fused_image_that_is_a_source(tool, numbers, config, checkpoint):
     # Nothing is attributed, so the shares are those that our defaults would give.
     batch, ours = batches[0], UAAFusion(num_stages=1, channels=4)
     both = region_attribution(
-        model.scorer(), torch.cat(batch.sources), batch.labels.repeat(2, 1, 1), 4, baseline=ours.baseline,
-        estimator=ours.estimator, steps=ours.steps, rule=ours.rule, pairs=ours.test_pairs,
-        generator=torch.Generator().manual_seed(0))
+        model.scorer(),
+        torch.cat(batch.sources),
+        batch.labels.repeat(2, 1, 1),
+        4,
+        baseline=ours.baseline,
+        estimator=ours.estimator,
+        steps=ours.steps,
+        rule=ours.rule,
+        pairs=ours.test_pairs,
+        generator=torch.Generator().manual_seed(0),
+    )
     share = infrared_share(*both.chunk(2), batch.labels, estimator=ours.estimator, smoothing=ours.smoothing)
     one = numbers.observe(model, [batch], EVIDENCE).shares['given']
     table = numbers.tabulate(share, numbers.presence(batch.labels, 4), batch.daytimes)
@@ -224,8 +252,9 @@ def test_fused_image_that_is_a_source(tool, numbers, config, checkpoint):
 
 # Command line -------------------------------------------------------------------------------------------------------
 def test_command_line(run, config):
-    path = config(dict(type='UAAFusion', num_stages=1, channels=4, estimator='banzhaf', test_pairs=2,
-                       label_source='mean'))
+    path = config(
+        dict(type='UAAFusion', num_stages=1, channels=4, estimator='banzhaf', test_pairs=2, label_source='mean')
+    )
     report, markdown, printed = run(path, '--scenes', 4, '--compare', '--reference-nodes', 3)
     assert report['scenes'] == 4
     assert report['classes'] == [dict(name=n, evidence=e) for n, e in zip(CLASSES, EVIDENCE)]
@@ -238,9 +267,9 @@ def test_command_line(run, config):
     assert 'predicted from the mean image' in markdown
     assert 'Random signs are those of a prediction' in markdown
     for row, stat in zip(shares, report['shares']['given']['night']):
-        assert row['given, night'] == f"{stat['mean']:.2f} ± {stat['std']:.2f} ({stat['scenes']})"
+        assert row['given, night'] == f'{stat["mean"]:.2f} ± {stat["std"]:.2f} ({stat["scenes"]})'
     warm = report['to_infrared']['day'][1]
-    assert follow[1]['!F - I!, day'] == f"{warm['mean']:.1f} ± {warm['std']:.1f}"
+    assert follow[1]['!F - I!, day'] == f'{warm["mean"]:.1f} ± {warm["std"]:.1f}'
     assert follow[0]['nearer to the evidence, day'] == ''
     assert [row['class'] for row in targets] == ['background', 'warm', 'printed']
     for row, c in zip(targets, range(3)):
@@ -257,7 +286,7 @@ def test_command_line(run, config):
     for daytime in ('day', 'night'):
         ours, theirs = own['shares'][daytime], report['shares']['given'][daytime]
         assert [stat['mean'] for stat in ours] == pytest.approx([stat['mean'] for stat in theirs], abs=1e-5)
-    assert compared[0]['warm'] == ' / '.join(f"{own['shares'][d][1]['mean']:.2f}" for d in ('day', 'night'))
+    assert compared[0]['warm'] == ' / '.join(f'{own["shares"][d][1]["mean"]:.2f}' for d in ('day', 'night'))
     # Different definitions say different things.
     assert len({row['warm'] for row in compared}) > 8
     again = run(path, '--scenes', 4)[0]
@@ -307,8 +336,15 @@ def test_messages(tool, config, checkpoint, tmp_path, capsys, monkeypatch, pair_
             tool.main([str(x) for x in (path, weights, *arguments)])
         assert end.value.code == 2
     data = pair_folder(tmp_path / 'data', number=2)
-    files = config(type='PairedSegDataset', data_root=str(data), num_scenes=None, size=None, split=None,
-                   metainfo=dict(classes=CLASSES), data_prefix=dict(vi_path='vi', ir_path='ir', seg_map_path='labels'))
+    files = config(
+        type='PairedSegDataset',
+        data_root=str(data),
+        num_scenes=None,
+        size=None,
+        split=None,
+        metainfo=dict(classes=CLASSES),
+        data_prefix=dict(vi_path='vi', ir_path='ir', seg_map_path='labels'),
+    )
     text = files.read_text()
     for name in ('num_scenes', 'size', 'split'):
         text = text.replace(f'{name}=None,', '')

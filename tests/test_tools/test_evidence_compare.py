@@ -1,4 +1,5 @@
 """The comparison of tools/analysis_tools/evidence.py, on scorers whose evidence is known in closed form."""
+
 import importlib
 
 import numpy as np
@@ -46,12 +47,12 @@ def scenes(numbers):
 
 def linear(image):
     """By region, the evidence is the mean brightness times the factor of the class, whatever the estimator."""
-    return image * torch.tensor([0.3, 1., 0.7, 0.5]).view(1, 4, 1, 1)
+    return image * torch.tensor([0.3, 1.0, 0.7, 0.5]).view(1, 4, 1, 1)
 
 
 def share_by_hand(scenes, smoothing):
     _, ir, vi = scenes
-    factors = torch.tensor([0.3, 1., 0.7, 0.5])
+    factors = torch.tensor([0.3, 1.0, 0.7, 0.5])
     return (factors * ir + smoothing) / (factors * (ir + vi) + 2 * smoothing)
 
 
@@ -59,14 +60,15 @@ def test_compare_on_known_evidence(numbers, comparing, scenes):
     batches, *_ = scenes
     settings = [
         numbers.Setting('own', baseline='black', estimator='banzhaf', pairs=2, seed=0),
-        numbers.Setting('', baseline='black', rule='right', smoothing=0.),
+        numbers.Setting('', baseline='black', rule='right', smoothing=0.0),
         numbers.Setting('', baseline='black', smoothing=0.3, steps=3),
         numbers.Setting('', baseline='black', estimator='endpoint'),
-        numbers.Setting('', baseline='black', estimator='banzhaf', pairs=4, smoothing=0.),
+        numbers.Setting('', baseline='black', estimator='banzhaf', pairs=4, smoothing=0.0),
     ]
     ticks = []
-    rows = comparing.compare(lambda score: comparing.ScoreView(linear), batches, settings, CLASSES, EVIDENCE, 7,
-                             lambda: ticks.append(1))
+    rows = comparing.compare(
+        lambda score: comparing.ScoreView(linear), batches, settings, CLASSES, EVIDENCE, 7, lambda: ticks.append(1)
+    )
     assert len(ticks) == 2 * comparing.distinct_attributions(settings, 7) == 2 * 6
     for row, setting in zip(rows, settings):
         by_hand = share_by_hand(scenes, setting.smoothing)
@@ -90,11 +92,17 @@ def test_compare_on_known_evidence(numbers, comparing, scenes):
 def test_difference_to_the_reference_by_hand(numbers, comparing, scenes):
     """One midpoint node takes the integral of the cube's derivative for three quarters of what it is."""
     batches, ir, vi = scenes
-    settings = [numbers.Setting('', baseline='black', steps=1, smoothing=smoothing) for smoothing in (0.2, 0.)]
-    rows = comparing.compare(lambda score: comparing.ScoreView(lambda x: x.pow(3).expand(-1, 4, -1, -1)), batches,
-                             settings, CLASSES, EVIDENCE, reference_nodes=64)
+    settings = [numbers.Setting('', baseline='black', steps=1, smoothing=smoothing) for smoothing in (0.2, 0.0)]
+    rows = comparing.compare(
+        lambda score: comparing.ScoreView(lambda x: x.pow(3).expand(-1, 4, -1, -1)),
+        batches,
+        settings,
+        CLASSES,
+        EVIDENCE,
+        reference_nodes=64,
+    )
     cubes = [mean**3 + 3 * mean * 0.05**2 for mean in (ir, vi)]  # mean of (m + 0.05)^3 and (m - 0.05)^3
-    shares = [(f * cubes[0] + 0.2) / (f * (cubes[0] + cubes[1]) + 0.4) for f in (0.75, 1.)]
+    shares = [(f * cubes[0] + 0.2) / (f * (cubes[0] + cubes[1]) + 0.4) for f in (0.75, 1.0)]
     present = torch.ones_like(ir, dtype=torch.bool)
     present[2, 3] = False
     expected = (shares[0] - shares[1]).abs()[present].mean().item()
@@ -109,7 +117,7 @@ def test_random_signs_differ_from_batch_to_batch_without_a_seed(numbers, compari
     same = [batches[0], batches[0]]
 
     def interacting(image):
-        return image * image.mean((2, 3), keepdim=True) * torch.tensor([1., 2., 3., 4.]).view(1, 4, 1, 1)
+        return image * image.mean((2, 3), keepdim=True) * torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 4, 1, 1)
 
     def parts(seed):
         setting = numbers.Setting('', baseline='black', estimator='banzhaf', pairs=1, seed=seed)
@@ -118,14 +126,18 @@ def test_random_signs_differ_from_batch_to_batch_without_a_seed(numbers, compari
     assert torch.equal(*parts(0))
     drawn = [parts(None) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*drawn))
-    many = [numbers.attribute(interacting, batches[0], numbers.Setting('', baseline='black', estimator='banzhaf',
-                                                                       pairs=1), 4, number)[0] for number in range(8)]
+    many = [
+        numbers.attribute(
+            interacting, batches[0], numbers.Setting('', baseline='black', estimator='banzhaf', pairs=1), 4, number
+        )[0]
+        for number in range(8)
+    ]
     assert len({tuple(one.flatten().tolist()) for one in many}) > 1
 
 
 def test_log_probability(comparing):
     view = comparing.ScoreView(lambda image: image, log=True)
-    assert view(torch.tensor([1., 0.5, 0.])).tolist() == pytest.approx([0., np.log(0.5), np.log(1e-6)])
+    assert view(torch.tensor([1.0, 0.5, 0.0])).tolist() == pytest.approx([0.0, np.log(0.5), np.log(1e-6)])
     network = torch.nn.Dropout()
     assert comparing.ScoreView(network).module is network  # Otherwise it could not be put into evaluation mode.
 
@@ -136,12 +148,22 @@ def test_settings_to_compare(numbers, comparing):
     assert settings[0] is own
     released = settings[1]
     assert (released.name, released.score, released.baseline, released.how(), released.smoothing, released.region) == (
-        'released definition', 'softmax', 'black', 'exact, right 5', 0, 'sample')
+        'released definition',
+        'softmax',
+        'black',
+        'exact, right 5',
+        0,
+        'sample',
+    )
     rest = settings[1:]
     assert len(set(rest)) == len(rest)
     for field, values in dict(
-            score={'softmax', 'logit', 'log'}, baseline={'black', 'mean', 'blur'}, smoothing={0, 0.075},
-            estimator={'exact', 'multiplexed', 'endpoint', 'banzhaf'}, pairs={1, 2, 4}).items():
+        score={'softmax', 'logit', 'log'},
+        baseline={'black', 'mean', 'blur'},
+        smoothing={0, 0.075},
+        estimator={'exact', 'multiplexed', 'endpoint', 'banzhaf'},
+        pairs={1, 2, 4},
+    ).items():
         assert {getattr(one, field) for one in rest} == values, field
     binary = comparing.settings_to_compare(own, logits=False)
     assert [one for one in settings if one.score != 'logit'] == binary

@@ -1,4 +1,5 @@
 """tools/fuse.py, and what the README says about fusing."""
+
 import re
 import subprocess
 import sys
@@ -36,8 +37,23 @@ def trained(run_config, model_config, pair_folder, tmp_path, plain_configs):
 def test_folders(fuse, trained, tmp_path, capsys):
     data, config, checkpoint = trained
     out = tmp_path / 'out'
-    assert fuse(config, checkpoint, '--ir', data / 'ir', '--vi', data / 'vi', '--out', out, '--batch-size', 4,
-                '--device', 'cpu') == 0
+    assert (
+        fuse(
+            config,
+            checkpoint,
+            '--ir',
+            data / 'ir',
+            '--vi',
+            data / 'vi',
+            '--out',
+            out,
+            '--batch-size',
+            4,
+            '--device',
+            'cpu',
+        )
+        == 0
+    )
     expected = FusionInferencer(config, checkpoint, 'cpu')(data / 'ir', data / 'vi', batch_size=4)
     for i, name in enumerate(expected['names']):
         fused = cv2.imread(str(out / f'fused/{name}.png'))
@@ -53,7 +69,11 @@ def test_one_pair_by_a_name_without_checkpoint(fuse, trained, tmp_path, capsys):
     data, out = trained[0], tmp_path / 'out'
     assert fuse(AVERAGE, '--ir', data / 'ir/001.png', '--vi', data / 'vi/001.png', '--out', out) == 0
     assert [path.relative_to(out).as_posix() for path in sorted(out.rglob('*.png'))] == [
-        'fused/001.png', 'labels/001.png', 'panels/001.png', 'weights/001.png']
+        'fused/001.png',
+        'labels/001.png',
+        'panels/001.png',
+        'weights/001.png',
+    ]
     assert 'wrote 1 pair to' in capsys.readouterr().out
 
 
@@ -79,8 +99,10 @@ def test_errors_are_one_line(fuse, trained, tmp_path, capsys):
         ((config, tmp_path / 'absent.pth', *paths, '--out', 'out'), 'no checkpoint at .*absent.pth'),
         ((tmp_path / 'absent.py', checkpoint, *paths, '--out', 'out'), 'no config at .*absent.py'),
         (('averag_unet', checkpoint, *paths, '--out', 'out'), 'closest names: average_unet-tiny'),
-        ((tmp_path / 'broken.py', checkpoint, *paths, '--out', 'out'),
-         r"the config .*broken\.py or a base of it is no valid Python: '\(' was never closed"),
+        (
+            (tmp_path / 'broken.py', checkpoint, *paths, '--out', 'out'),
+            r"the config .*broken\.py or a base of it is no valid Python: '\(' was never closed",
+        ),
         ((tmp_path / 'typo.py', checkpoint, *paths, '--out', 'out'), '.*UAAFusio is not in'),
         ((TINY, checkpoint, *paths, '--out', 'out'), 'the checkpoint .* is of another architecture'),
         ((config, checkpoint, *paths, '--out', data), 'out_dir .* holds or is inside of the input folder'),
@@ -115,12 +137,14 @@ def test_help_from_anywhere(tmp_path):
 def test_example_of_the_readme(pair_folder, tmp_path, monkeypatch):
     """Under the names that it uses, with a checkpoint of random weights."""
     text = (ROOT / 'README.md').read_text(encoding='utf-8')
-    example, = (block for block in re.findall(r'```python\n(.*?)```', text, flags=re.S) if 'FusionInferencer' in block)
+    (example,) = (
+        block for block in re.findall(r'```python\n(.*?)```', text, flags=re.S) if 'FusionInferencer' in block
+    )
     monkeypatch.chdir(tmp_path)
     pair_folder(tmp_path / 'data', number=2)
     for name in ('ir', 'vi'):
         (tmp_path / f'{name}.png').write_bytes((tmp_path / f'data/{name}/000.png').read_bytes())
-    path, = re.findall(r"'(work_dirs/[^']+\.pth)'", example)
+    (path,) = re.findall(r"'(work_dirs/[^']+\.pth)'", example)
     (tmp_path / path).parent.mkdir(parents=True)
     torch.save(MODELS.build(load_config(TINY).model).state_dict(), path)
     scope = {}

@@ -1,4 +1,5 @@
 """tools/analysis_tools/interventions.py and what it measures with."""
+
 import copy
 import json
 import math
@@ -83,8 +84,8 @@ def by_name(parts, name):
 def test_effect_of_every_intervention_by_hand(parts):
     """ir = 8, vi = 0 and a weight of 1/4 give 2; the attention of F is F times a ramp over the samples or columns."""
     ones = torch.ones(2, 1, 2, 4)
-    ramp = torch.tensor([[1., 2., 3., 4.], [10., 20., 30., 40.]]).view(2, 1, 1, 4).repeat(1, 1, 2, 1)
-    moved = torch.tensor([[3., 4., 1., 2.], [30., 40., 10., 20.]]).view(2, 1, 1, 4).repeat(1, 1, 2, 1)
+    ramp = torch.tensor([[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0]]).view(2, 1, 1, 4).repeat(1, 1, 2, 1)
+    moved = torch.tensor([[3.0, 4.0, 1.0, 2.0], [30.0, 40.0, 10.0, 20.0]]).view(2, 1, 1, 4).repeat(1, 1, 2, 1)
     expected = {
         'none': 2 + 2 * ramp,
         'weights swapped': 6 + 6 * ramp,
@@ -106,7 +107,7 @@ def test_effect_of_every_intervention_by_hand(parts):
 
 
 def test_moved_attention_is_moved_both_ways(parts):
-    attention = torch.arange(24.).view(1, 1, 4, 6)
+    attention = torch.arange(24.0).view(1, 1, 4, 6)
     moved = by_name(parts, 'attention moved').attention(attention)
     assert torch.equal(moved[0, 0, 2:, 3:], attention[0, 0, :2, :3])
     assert torch.equal(moved[0, 0, :2, :3], attention[0, 0, 2:, 3:])
@@ -119,16 +120,20 @@ def test_head_is_as_before_even_after_an_error(parts):
         assert head(*arguments).item() == 0
     with pytest.raises(TypeError, match='NoneType'), parts.intervene(head, by_name(parts, 'weights swapped')):
         head(4 * one, None, one, one, None)
-    with pytest.raises(ValueError, match='changes the attention, but the fusion has none'), \
-            parts.intervene(head, parts.ATTENTION_ZERO):
+    with (
+        pytest.raises(ValueError, match='changes the attention, but the fusion has none'),
+        parts.intervene(head, parts.ATTENTION_ZERO),
+    ):
         head(*arguments)
     assert not head._forward_pre_hooks
     assert head(*arguments).item() == 4
 
 
 def test_intervention_that_does_not_take_place_is_no_result(parts):
-    with pytest.raises(RuntimeError, match='the unfolding head was not called'), \
-            parts.intervene(Head(), by_name(parts, 'weights swapped')):
+    with (
+        pytest.raises(RuntimeError, match='the unfolding head was not called'),
+        parts.intervene(Head(), by_name(parts, 'weights swapped')),
+    ):
         pass
 
 
@@ -250,8 +255,8 @@ def test_command_line_against_the_test_loop(tool, parts, config, checkpoint, tmp
     text = markdown.read_text()
     assert text.count('\n| none | ') == 2 + 2
     for row in report['interventions']['given']:
-        assert f"| {row['intervention']} | {row['mIoU']:.2f} | {row['mIoU_difference']:+.2f}" in text
-        assert f"{row['mIoU']:.2f}" in printed
+        assert f'| {row["intervention"]} | {row["mIoU"]:.2f} | {row["mIoU_difference"]:+.2f}' in text
+        assert f'{row["mIoU"]:.2f}' in printed
         assert row['intervention'] in printed
 
 
@@ -266,12 +271,12 @@ def test_none_is_prediction_and_given_is_training(tool, parts, config, checkpoin
         predicted = model.predict(inputs, copy.deepcopy(samples))
         image, result = parts.fuse(model, inputs, samples, 'predicted')
         for i, sample in enumerate(predicted):
-            assert torch.equal(image[i, :, :SIZE[0], :SIZE[1]], sample.fused_img.data)
-            assert torch.equal(result.weight_ir[i, :, :SIZE[0], :SIZE[1]], sample.fusion_weights.data)
+            assert torch.equal(image[i, :, : SIZE[0], : SIZE[1]], sample.fused_img.data)
+            assert torch.equal(result.weight_ir[i, :, : SIZE[0], : SIZE[1]], sample.fusion_weights.data)
         given = parts.fuse(model, inputs, samples, 'given')[1]
     for i, sample in enumerate(samples):
-        assert torch.equal(given.labels[i, :SIZE[0], :SIZE[1]], sample.gt_sem_seg.data[0])
-        assert (given.labels[i, :, SIZE[1]:] == 255).all()
+        assert torch.equal(given.labels[i, : SIZE[0], : SIZE[1]], sample.gt_sem_seg.data[0])
+        assert (given.labels[i, :, SIZE[1] :] == 255).all()
         assert not torch.equal(result.labels[i], given.labels[i])
 
 
@@ -306,7 +311,11 @@ def test_what_cannot_do_anything_is_left_out(tool, config, checkpoint, tmp_path,
     assert list(report['interventions']) == ['given']
     rows = report['interventions']['given']
     assert [row['intervention'] for row in rows] == [
-        'none', 'weights swapped', 'weights 0.5', 'weights all infrared', 'weights all visible'
+        'none',
+        'weights swapped',
+        'weights 0.5',
+        'weights all infrared',
+        'weights all visible',
     ]
     assert report['sizes'] == []
     assert report['scenes'] == 2
@@ -317,7 +326,8 @@ def test_what_cannot_do_anything_is_left_out(tool, config, checkpoint, tmp_path,
     weights = checkpoint(config_file)
     alone, batched = (
         run(tool, tmp_path, config_file, weights, '--labels', 'given', '--limit', 3, '--sizes', *more)
-        for more in ((), ('--batch-size', 2)))
+        for more in ((), ('--batch-size', 2))
+    )
     assert alone['left_out'] == ['attention of neighbour']
     assert batched['left_out'] == []
     assert alone['sizes'] == []
@@ -338,15 +348,33 @@ def test_released_head_throws_the_weights_away(tool, config, checkpoint, tmp_pat
 def test_drawn_scenes_are_drawn_at_each_size(tool, model_config, checkpoint, tmp_path, plain_configs, run_config):
     cfg = run_config(model_config(fusion=FUSION, segmentor=None), tmp_path, tmp_path / 'run')
     cfg.test_dataloader.dataset = dict(
-        type='SyntheticThermalScenes', size=(48, 64), num_scenes=3, split='test', test_mode=True,
-        pipeline=[dict(type='PackFusionInputs')])
+        type='SyntheticThermalScenes',
+        size=(48, 64),
+        num_scenes=3,
+        split='test',
+        test_mode=True,
+        pipeline=[dict(type='PackFusionInputs')],
+    )
     cfg.model.segmentor.decode_head.num_classes = 4
     cfg.dump(tmp_path / 'drawn.py')
-    report = run(tool, tmp_path, tmp_path / 'drawn.py', checkpoint(tmp_path / 'drawn.py'), '--labels', 'predicted',
-                 '--limit', 2, '--sizes', 48)
+    report = run(
+        tool,
+        tmp_path,
+        tmp_path / 'drawn.py',
+        checkpoint(tmp_path / 'drawn.py'),
+        '--labels',
+        'predicted',
+        '--limit',
+        2,
+        '--sizes',
+        48,
+    )
     assert report['classes'] == ['background', 'warm', 'printed', 'vehicle']
     assert [(row['attention'], row['scenes']) for row in report['sizes']] == [
-        ('rms', 'resized'), ('rms', 'drawn'), ('none', 'resized'), ('none', 'drawn')
+        ('rms', 'resized'),
+        ('rms', 'drawn'),
+        ('none', 'resized'),
+        ('none', 'drawn'),
     ]
     assert report['sizes'][0]['gate_std'] != report['sizes'][1]['gate_std']
 

@@ -1,4 +1,5 @@
 """The reference implementation of the released computation against reference numbers of the release."""
+
 import json
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def close(actual, expected, rtol=1e-4):
 
 def test_released_reference_reproduces_the_release(released, reference):
     result = released.fuse(reference['ir'], reference['vi'], reference['label'])
-    for name, key in dict(fused='fused', weight_ir='w_ir', weight_vi='w_vi', region_ir='attr_ir',
-                          region_vi='attr_vi').items():
+    for name, key in dict(
+        fused='fused', weight_ir='w_ir', weight_vi='w_vi', region_ir='attr_ir', region_vi='attr_vi'
+    ).items():
         close(getattr(result, name), reference[key])
     assert result.attention[0].abs().max() == 0
     close(result.attention[1], reference['attention_1'])

@@ -1,4 +1,5 @@
 """tools/analysis_tools/summarise_runs.py on real tiny runs."""
+
 import csv
 import json
 import math
@@ -42,7 +43,7 @@ def train(start, config, work_dir, seed, *options):
 
 def last_validation(work_dir):
     """The last line of the log that has an mIoU, by hand."""
-    log, = work_dir.glob('*/vis_data/scalars.json')
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
     return [json.loads(line) for line in log.read_text().splitlines() if 'mIoU' in line][-1]
 
 
@@ -64,11 +65,11 @@ def test_two_seeds_by_hand(summarise, start, config, tmp_path, capsys):
     assert (tmp_path / 'o/t.md').read_text() == text
     assert 'val results' in text
 
-    row, = table_of(text)
+    (row,) = table_of(text)
     assert (row['config'], row['n'], row['seeds']) == ('tiny', '2', '3, 7')
     assert list(row)[3:] == ['mIoU', 'fusion/EN']
     with open(tmp_path / 'o/t.csv', newline='') as file:
-        exact, = csv.DictReader(file)
+        (exact,) = csv.DictReader(file)
     assert exact['seeds'] == '3 7'
     for name in ('mIoU', 'fusion/EN'):
         mean = (a[name] + b[name]) / 2
@@ -82,10 +83,10 @@ def test_two_seeds_by_hand(summarise, start, config, tmp_path, capsys):
 def test_tests_go_before_validations_and_the_latest_wins(summarise, start, config, tmp_path, capsys):
     run = train(start, config, tmp_path / 'run', 5)
     start('test', config, run / 'iter_2.pth', '--work-dir', tmp_path / 'apart')
-    file, = (tmp_path / 'apart').glob('*/*.json')
+    (file,) = (tmp_path / 'apart').glob('*/*.json')
     figures = json.loads(file.read_text())
     # Two tests in the folder of the training; the later one has another figure.
-    for stamp, value in (('29990101_000000', 11.), ('29990102_000000', 33.)):
+    for stamp, value in (('29990101_000000', 11.0), ('29990102_000000', 33.0)):
         (run / stamp).mkdir()
         (run / stamp / f'{stamp}.json').write_text(json.dumps({**figures, 'mIoU': value}))
 
@@ -136,7 +137,7 @@ def test_runs_that_are_not_finished(summarise, start, config, tmp_path, capsys):
         return capsys.readouterr().err
 
     # As if it had been stopped after the first of its two iterations, which were both validated.
-    log, = run.glob('*/vis_data/scalars.json')
+    (log,) = run.glob('*/vis_data/scalars.json')
     lines = [line for line in log.read_text().splitlines() if json.loads(line)['step'] == 1]
     assert any('mIoU' in line for line in lines)
     log.write_text('\n'.join(lines))
@@ -168,10 +169,10 @@ def test_choices_that_cannot_be_met(summarise, start, config, tmp_path, capsys):
 def test_cells(load_tool):
     tool = load_tool(TOOL)
     assert tool.format_cell(73.005, 1.25) in ('73.00 ± 1.25', '73.01 ± 1.25')
-    assert tool.format_cell(0., math.nan) == '0.000'
+    assert tool.format_cell(0.0, math.nan) == '0.000'
     assert tool.format_cell(math.nan, math.nan) == 'nan'
-    assert tool.format_cell(1e-9, 0.) == '0.000000 ± 0.000000'
-    mean, spread = tool.mean_and_spread([2., 4., 9.])
-    assert (mean, spread) == (5., pytest.approx(math.sqrt(13)))
-    assert all(math.isnan(value) for value in tool.mean_and_spread([1., math.nan]))
-    assert math.isnan(tool.mean_and_spread([1.])[1])
+    assert tool.format_cell(1e-9, 0.0) == '0.000000 ± 0.000000'
+    mean, spread = tool.mean_and_spread([2.0, 4.0, 9.0])
+    assert (mean, spread) == (5.0, pytest.approx(math.sqrt(13)))
+    assert all(math.isnan(value) for value in tool.mean_and_spread([1.0, math.nan]))
+    assert math.isnan(tool.mean_and_spread([1.0])[1])

@@ -1,4 +1,5 @@
 """tools/train.py and tools/test.py on tiny pairs."""
+
 import json
 import os
 import subprocess
@@ -30,8 +31,13 @@ def tool(load_tool, forget_globals, monkeypatch):
 
 @pytest.fixture
 def config(run_config, model_config, pair_folder, tmp_path, plain_configs):
-    cfg = run_config(model_config(), pair_folder(tmp_path / 'data'), tmp_path / 'by_config', max_iters=2,
-                     hooks=[dict(type='CheckpointArchitectureHook'), dict(type='IterSeedHook')])
+    cfg = run_config(
+        model_config(),
+        pair_folder(tmp_path / 'data'),
+        tmp_path / 'by_config',
+        max_iters=2,
+        hooks=[dict(type='CheckpointArchitectureHook'), dict(type='IterSeedHook')],
+    )
     cfg.dump(tmp_path / 'tiny.py')
     return tmp_path / 'tiny.py'
 
@@ -75,8 +81,17 @@ def test_work_dir(load_tool, config, tmp_path, monkeypatch):
 def test_evaluate_with_outputs(tool, config, make_runner, model_config, tmp_path):
     tool('train', config, '--work-dir', tmp_path / 'run')
     checkpoint = tmp_path / 'run/iter_2.pth'
-    tool('test', config, checkpoint, '--work-dir', tmp_path / 'test', '--out', tmp_path / 'out', '--show-dir',
-         tmp_path / 'panels')
+    tool(
+        'test',
+        config,
+        checkpoint,
+        '--work-dir',
+        tmp_path / 'test',
+        '--out',
+        tmp_path / 'out',
+        '--show-dir',
+        tmp_path / 'panels',
+    )
 
     images = {}
 
@@ -114,8 +129,15 @@ def test_without_outputs(tool, config, tmp_path):
 def test_checkpoint_of_another_architecture(tool, config, tmp_path):
     tool('train', config, '--work-dir', tmp_path / 'run')
     with pytest.raises(ValueError, match=r'iter_2\.pth is of another architecture'):
-        tool('test', config, tmp_path / 'run/iter_2.pth', '--work-dir', tmp_path / 'test', '--cfg-options',
-             'model.fusion.channels=6')
+        tool(
+            'test',
+            config,
+            tmp_path / 'run/iter_2.pth',
+            '--work-dir',
+            tmp_path / 'test',
+            '--cfg-options',
+            'model.fusion.channels=6',
+        )
 
 
 def test_messages(tool, config, tmp_path):
@@ -131,8 +153,17 @@ def test_messages(tool, config, tmp_path):
     with pytest.raises(ValueError, match=r'need default_hooks\.visualization'):
         tool('test', tmp_path / 'other.py', config, '--show-dir', tmp_path)
     with pytest.raises(ValueError, match='do not go with --tta'):
-        tool('test', config, config, '--tta', '--show-dir', tmp_path, '--cfg-options', 'tta_model.type=SegTTAModel',
-             'tta_pipeline=[]')
+        tool(
+            'test',
+            config,
+            config,
+            '--tta',
+            '--show-dir',
+            tmp_path,
+            '--cfg-options',
+            'tta_model.type=SegTTAModel',
+            'tta_pipeline=[]',
+        )
 
 
 def test_mixed_precision(load_tool, config, monkeypatch):
@@ -143,9 +174,9 @@ def test_mixed_precision(load_tool, config, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     train.enable_amp(cfg)
     assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
-    cfg.optim_wrapper.loss_scale = 512.
+    cfg.optim_wrapper.loss_scale = 512.0
     train.enable_amp(cfg)  # What the config says already stays.
-    assert cfg.optim_wrapper.loss_scale == 512.
+    assert cfg.optim_wrapper.loss_scale == 512.0
     cfg.optim_wrapper.type = 'ApexOptimWrapper'
     with pytest.raises(ValueError, match='the config has a ApexOptimWrapper'):
         train.enable_amp(cfg)
@@ -154,10 +185,13 @@ def test_mixed_precision(load_tool, config, monkeypatch):
 SHARED = ('--work-dir', '--cfg-options', '--launcher')
 
 
-@pytest.mark.parametrize(('name', 'options'), [
-    ('train', (*SHARED, '--resume', '--amp')),
-    ('test', (*SHARED, 'checkpoint', '--show-dir', '--show', '--wait-time', '--out', '--tta')),
-])
+@pytest.mark.parametrize(
+    ('name', 'options'),
+    [
+        ('train', (*SHARED, '--resume', '--amp')),
+        ('test', (*SHARED, 'checkpoint', '--show-dir', '--show', '--wait-time', '--out', '--tta')),
+    ],
+)
 def test_help(tool, capsys, name, options):
     with pytest.raises(SystemExit) as end:
         tool(name, '--help')
@@ -168,7 +202,14 @@ def test_help(tool, capsys, name, options):
 
 
 def test_as_a_script_from_elsewhere(tmp_path):
-    script = subprocess.run([sys.executable, str(ROOT / 'tools/train.py'), 'nowhere.py'], cwd=tmp_path, text=True,
-                            capture_output=True, timeout=120, check=False, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    script = subprocess.run(
+        [sys.executable, str(ROOT / 'tools/train.py'), 'nowhere.py'],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
     assert script.returncode == 1
     assert 'FileNotFoundError: no config at nowhere.py' in script.stderr

@@ -1,4 +1,5 @@
 """The panel: sizes and colours at known places."""
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,8 @@ def pictures(height=10, width=250):
         fused=np.full((height, width, 3), (40, 50, 60), dtype=np.uint8),
         weight_ir=np.full((height, width), 0.5),
         prediction=np.full((height, width), 1),
-        label=np.full((height, width), 255))
+        label=np.full((height, width), 255),
+    )
 
 
 def test_to_uint8():
@@ -51,12 +53,12 @@ def test_layout():
     weights = colorize_weights(np.array([[0.5]]))[0, 0].tolist()
     expected = [[10, 20, 30], [77, 77, 77], weights, [40, 50, 60], [255, 0, 0], [90, 90, 90]]
     for n, colour in enumerate(expected):
-        block = panel[22:32, n * 254:n * 254 + 250]
+        block = panel[22:32, n * 254 : n * 254 + 250]
         assert (block == colour).all(), n
-        assert (panel[22:32, n * 254 + 250:(n + 1) * 254] == 255).all()
+        assert (panel[22:32, n * 254 + 250 : (n + 1) * 254] == 255).all()
     for n in range(6):  # Each has a title, and each another one.
-        assert (panel[:22, n * 254:n * 254 + 250] < 128).any()
-    titles = {panel[:22, n * 254:n * 254 + 250].tobytes() for n in range(6)}
+        assert (panel[:22, n * 254 : n * 254 + 250] < 128).any()
+    titles = {panel[:22, n * 254 : n * 254 + 250].tobytes() for n in range(6)}
     assert len(titles) == 6
 
 
@@ -83,7 +85,7 @@ def test_without_label_and_with_grey_fused():
     parts.update(fused=np.full((10, 250), 99, dtype=np.uint8), label=None)
     panel = draw_panel(**parts, classes=CLASSES, palette=PALETTE)
     assert panel.shape[1] == 5 * 250 + 4 * 4
-    assert (panel[22:32, 3 * 254:3 * 254 + 250] == 99).all()
+    assert (panel[22:32, 3 * 254 : 3 * 254 + 250] == 99).all()
 
 
 def test_small_pictures_are_magnified_by_whole_factors():
@@ -91,7 +93,7 @@ def test_small_pictures_are_magnified_by_whole_factors():
     parts['prediction'] = np.tile([[0, 1], [2, 0]], (2, 30))
     panel = draw_panel(**parts, classes=CLASSES, palette=PALETTE)
     assert panel.shape[1] == 6 * 240 + 5 * 4  # 60 * 4 is the first that reaches 200.
-    block = panel[22:22 + 16, 4 * 244:4 * 244 + 240]
+    block = panel[22 : 22 + 16, 4 * 244 : 4 * 244 + 240]
     expected = colorize_labels(parts['prediction'], PALETTE).repeat(4, 0).repeat(4, 1)
     assert np.array_equal(block, expected)
 

@@ -1,4 +1,5 @@
 """What `benchmark.py` compares: our model in several settings, and the released computation, on striped images."""
+
 import functools
 import sys
 from collections.abc import Callable
@@ -157,8 +158,13 @@ def our_contenders(model: FusionSegmentor, names: list[str]) -> list[Contender]:
         list[Contender]: They share the model and its optimiser.
     """
     head, segmentor, optimizer = model.fusion.head, model.segmentor, _adam(model)
-    usual = (model.fusion.estimator, model.fusion.attention, dict(model.scorer_options), head.with_cp,
-             head.compile_options)
+    usual = (
+        model.fusion.estimator,
+        model.fusion.attention,
+        dict(model.scorer_options),
+        head.with_cp,
+        head.compile_options,
+    )
 
     def settings(name: str) -> None:
         estimator, attention, scorer, with_cp, compile_options = usual
@@ -173,9 +179,14 @@ def our_contenders(model: FusionSegmentor, names: list[str]) -> list[Contender]:
         half = torch.full_like(ir, 0.5)
         return head(ir, vi, half, half)[0]
 
-    sections = [(uaafusion, 'region_attribution', 'attribution'), (TrajectoryAttribution, 'update', 'attention'),
-                (head, 'forward', 'stages'), (segmentor, 'loss', 'segmentor'), (segmentor, 'inference', 'segmentor'),
-                (segmentor, 'encode_decode', 'labels', ('attribution', 'attention', 'segmentor'))]
+    sections = [
+        (uaafusion, 'region_attribution', 'attribution'),
+        (TrajectoryAttribution, 'update', 'attention'),
+        (head, 'forward', 'stages'),
+        (segmentor, 'loss', 'segmentor'),
+        (segmentor, 'inference', 'segmentor'),
+        (segmentor, 'encode_decode', 'labels', ('attribution', 'attention', 'segmentor')),
+    ]
     sections += [(loss, 'forward', 'losses') for loss in (model.loss_fusion, model.loss_gradient) if loss is not None]
     return [
         Contender(
@@ -187,7 +198,9 @@ def our_contenders(model: FusionSegmentor, names: list[str]) -> list[Contender]:
             segmentor=segmentor,
             optimizer=optimizer,
             sections=sections,
-            settings=functools.partial(settings, name)) for name in names
+            settings=functools.partial(settings, name),
+        )
+        for name in names
     ]
 
 
@@ -214,12 +227,25 @@ def released_contender(model: FusionSegmentor, segmentor: nn.Module, steps: int)
         ir, vi, _ = batch.split()
         return network(ir, vi, lambda iterate, number: torch.zeros_like(ir))[0]
 
-    sections = [(released, 'attribute', 'attribution'), (released, 'iterate_gradient', 'attention'),
-                (network, 'forward', 'stages'), (released, 'segmentation_loss', 'segmentor'),
-                (released, 'fusion_losses', 'losses'), (released, 'predict_labels', 'labels'),
-                (segmentor, 'encode_decode', 'segmentor', ('attribution', 'attention', 'labels'))]
-    return Contender(RELEASED, released, loss, lambda batch: released.predict(*batch.split()), unfold, segmentor,
-                     _adam(released), sections)
+    sections = [
+        (released, 'attribute', 'attribution'),
+        (released, 'iterate_gradient', 'attention'),
+        (network, 'forward', 'stages'),
+        (released, 'segmentation_loss', 'segmentor'),
+        (released, 'fusion_losses', 'losses'),
+        (released, 'predict_labels', 'labels'),
+        (segmentor, 'encode_decode', 'segmentor', ('attribution', 'attention', 'labels')),
+    ]
+    return Contender(
+        RELEASED,
+        released,
+        loss,
+        lambda batch: released.predict(*batch.split()),
+        unfold,
+        segmentor,
+        _adam(released),
+        sections,
+    )
 
 
 def set_num_classes(segmentor: dict, num_classes: int) -> None:
@@ -245,8 +271,10 @@ def build_model(cfg: Config, num_classes: int, device: torch.device) -> FusionSe
         set_num_classes(cfg.model.segmentor, num_classes)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device)
     if not isinstance(getattr(model, 'fusion', None), UAAFusion):
-        raise ValueError(f'the benchmark is about attribution: give a config of FusionSegmentor with UAAFusion, not '
-                         f'{cfg.model.type} with {type(getattr(model, "fusion", None)).__name__}')
+        raise ValueError(
+            f'the benchmark is about attribution: give a config of FusionSegmentor with UAAFusion, not '
+            f'{cfg.model.type} with {type(getattr(model, "fusion", None)).__name__}'
+        )
     return model
 
 
@@ -280,7 +308,7 @@ def teach(model: FusionSegmentor, batch: Batch) -> int:
         scorer(torch.cat([(ir + vi) / 2, ir, vi]))
         hook.remove()
         labels = F.interpolate(batch.labels[:, None].float(), size=seen[0].shape[2:]).long()[:, 0].repeat(3, 1, 1)
-        features = F.pad(seen[0].permute(0, 2, 3, 1).flatten(0, 2).double(), (0, 1), value=1.)
+        features = F.pad(seen[0].permute(0, 2, 3, 1).flatten(0, 2).double(), (0, 1), value=1.0)
         targets = F.one_hot(labels.flatten(), len(classifier.weight)).double()
         gram = features.T @ features
         gram.diagonal().add_(1e-4 * gram.diagonal().mean())

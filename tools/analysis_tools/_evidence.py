@@ -1,4 +1,5 @@
 """Numbers of `evidence.py`: the share of the infrared image per class, against what the data set states."""
+
 import inspect
 import statistics
 from collections import defaultdict
@@ -96,11 +97,21 @@ class Setting:
 
     def share(self, evidence: Sequence[tuple[Tensor, Tensor]], batches: Sequence[Batch]) -> Tensor:
         """Shares (N, C) from attributions (B, C) of infrared and visible image, batch by batch."""
-        return torch.cat([
-            infrared_share(ir, vi, batch.labels, estimator=self.estimator, smoothing=self.smoothing, eps=self.eps,
-                           region=self.region, ignore_index=IGNORE)
-            for (ir, vi), batch in zip(evidence, batches)
-        ])
+        return torch.cat(
+            [
+                infrared_share(
+                    ir,
+                    vi,
+                    batch.labels,
+                    estimator=self.estimator,
+                    smoothing=self.smoothing,
+                    eps=self.eps,
+                    region=self.region,
+                    ignore_index=IGNORE,
+                )
+                for (ir, vi), batch in zip(evidence, batches)
+            ]
+        )
 
 
 def own_setting(model: FusionSegmentor) -> Setting:
@@ -120,19 +131,24 @@ def evidence_of(dataset: BaseDataset) -> list[str]:
     """
     name, evidence = type(dataset).__name__, getattr(dataset, 'evidence', None)
     if not isinstance(evidence, dict):
-        raise ValueError(f'{name} does not state where the evidence for its classes is (an attribute `evidence`: class '
-                         "to 'infrared', 'visible' or 'both'), so shares cannot be held against a truth; use a config "
-                         'that tests on SyntheticThermalScenes, or tools/analysis_tools/attribution_maps.py')
+        raise ValueError(
+            f'{name} does not state where the evidence for its classes is (an attribute `evidence`: class '
+            "to 'infrared', 'visible' or 'both'), so shares cannot be held against a truth; use a config "
+            'that tests on SyntheticThermalScenes, or tools/analysis_tools/attribution_maps.py'
+        )
     classes = dataset.metainfo['classes']
     unclear = [one for one in classes if evidence.get(one) not in ('infrared', 'visible', 'both')]
     if unclear:
-        raise ValueError(f"the `evidence` of {name} must be 'infrared', 'visible' or 'both' for every class, but is "
-                         f'{[evidence.get(one) for one in unclear]} for {", ".join(unclear)}')
+        raise ValueError(
+            f"the `evidence` of {name} must be 'infrared', 'visible' or 'both' for every class, but is "
+            f'{[evidence.get(one) for one in unclear]} for {", ".join(unclear)}'
+        )
     return [evidence[one] for one in classes]
 
 
-def read_batches(model: FusionSegmentor, dataset: BaseDataset, scenes: int, batch_size: int,
-                 device: torch.device) -> list[Batch]:
+def read_batches(
+    model: FusionSegmentor, dataset: BaseDataset, scenes: int, batch_size: int, device: torch.device
+) -> list[Batch]:
     """The first scenes of a data set, as the model gets them.
 
     Raises:
@@ -143,13 +159,16 @@ def read_batches(model: FusionSegmentor, dataset: BaseDataset, scenes: int, batc
         numbers = range(first, min(first + batch_size, scenes))
         packed = [dataset[i] for i in numbers]
         if any(one is None or 'gt_sem_seg' not in one['data_samples'] for one in packed):
-            raise ValueError(f'scenes {numbers[0]} to {numbers[-1]} of the test data do not all have labels; end the '
-                             'test pipeline with PackFusionInputs and load labels')
+            raise ValueError(
+                f'scenes {numbers[0]} to {numbers[-1]} of the test data do not all have labels; end the '
+                'test pipeline with PackFusionInputs and load labels'
+            )
         given = [one['data_samples'].gt_sem_seg.data[0].cpu().numpy() for one in packed]
         data = model.data_preprocessor(pseudo_collate(packed), False)
         size = tuple(data['inputs'].shape[-2:])
-        labels = [fit_labels(one, tuple(sample.img_shape[:2]), size)
-                  for one, sample in zip(given, data['data_samples'])]
+        labels = [
+            fit_labels(one, tuple(sample.img_shape[:2]), size) for one, sample in zip(given, data['data_samples'])
+        ]
         daytimes = [dataset.get_data_info(i).get('daytime', 'all') for i in numbers]
         inputs = data['inputs'].to(device)
         padding = padding_mask([sample.metainfo for sample in data['data_samples']], inputs)
@@ -186,7 +205,9 @@ def tabulate(values: Tensor, present: Tensor, daytimes: Sequence[str]) -> Table:
         columns = [values[rows & present[:, c], c].tolist() for c in range(values.shape[1])]
         table[daytime] = [
             Stat(statistics.fmean(column), statistics.stdev(column) if len(column) > 1 else None, len(column))
-            if column else None for column in columns
+            if column
+            else None
+            for column in columns
         ]
     return table
 
@@ -202,8 +223,10 @@ def verdicts(table: Table, classes: Sequence[str], evidence: Sequence[str]) -> d
     """Whether each mean meets its target, by time of day; None where there is no target or no scene."""
     targets = [target_of(*both) for both in zip(classes, evidence)]
     return {
-        daytime: [None if target is None or stat is None else TARGETS[target][1](stat.mean)
-                  for target, stat in zip(targets, row)]
+        daytime: [
+            None if target is None or stat is None else TARGETS[target][1](stat.mean)
+            for target, stat in zip(targets, row)
+        ]
         for daytime, row in table.items()
     }
 
@@ -223,8 +246,11 @@ def attribute(scorer: Scorer, batch: Batch, setting: Setting, num_classes: int, 
     """
     labels, options = batch.labels, setting.attribution()
     seed = options.pop('seed', None)
-    options.update(max_batch=MAX_IMAGES, ignore_index=IGNORE,
-                   generator=torch.Generator().manual_seed(number if seed is None else seed))
+    options.update(
+        max_batch=MAX_IMAGES,
+        ignore_index=IGNORE,
+        generator=torch.Generator().manual_seed(number if seed is None else seed),
+    )
     if setting.region == 'batch':  # A region must not run over the two sources as well.
         return tuple(region_attribution(scorer, image, labels, num_classes, **options) for image in batch.sources)
     both = region_attribution(scorer, torch.cat(batch.sources), torch.cat([labels, labels]), num_classes, **options)
@@ -287,7 +313,8 @@ def observe(model: FusionSegmentor, batches: Iterable[Batch], evidence: Sequence
         shares={key: tabulate(values[key], values[f'{key} held'], daytimes) for key in ('given', 'predicted')},
         to_infrared=tabulate(to_infrared, held, daytimes),
         to_visible=tabulate(to_visible, held, daytimes),
-        nearer=tabulate(nearer, held & one_sensor, daytimes))
+        nearer=tabulate(nearer, held & one_sensor, daytimes),
+    )
 
 
 def _fuse(model: FusionSegmentor, batch: Batch, labels: Tensor | None) -> tuple[FusionResult, Tensor]:

@@ -1,4 +1,5 @@
 """Several ways to tell the share of the infrared image, side by side; for `evidence.py`."""
+
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,13 +27,15 @@ def settings_to_compare(own: Setting, logits: bool = True) -> list[Setting]:
         list[Setting]: Regions are those of one scene, also in the released definition.
     """
     score = own.score if own.score == 'sigmoid' else 'softmax'
-    plain = Setting('', score, smoothing=0.)
+    plain = Setting('', score, smoothing=0.0)
     smoothed = replace(plain, smoothing=0.075)
     released = replace(plain, name='released definition', baseline='black', rule='right')
     rows = [
-        own, released,
+        own,
+        released,
         replace(plain, baseline='mean'),
-        plain, smoothed,
+        plain,
+        smoothed,
         replace(smoothed, rule='right'),
         replace(smoothed, rule='gauss_legendre'),
         replace(smoothed, rule='gauss_legendre', steps=3),
@@ -40,7 +43,7 @@ def settings_to_compare(own: Setting, logits: bool = True) -> list[Setting]:
         replace(plain, estimator='endpoint'),
         replace(smoothed, estimator='endpoint'),
         *(replace(smoothed, estimator='banzhaf', pairs=pairs) for pairs in (1, 2, 4)),
-        replace(plain, estimator='banzhaf', pairs=4)
+        replace(plain, estimator='banzhaf', pairs=4),
     ]
     if logits:
         rows.append(replace(smoothed, score='logit'))
@@ -111,9 +114,15 @@ def distinct_attributions(settings: Sequence[Setting], reference_nodes: int) -> 
     return len({_key(one) for setting in settings for one in (setting, _reference(setting, reference_nodes))})
 
 
-def compare(scorers: Callable[[str], ScoreView], batches: Sequence[Batch], settings: Sequence[Setting],
-            classes: Sequence[str], evidence: Sequence[str], reference_nodes: int = 64,
-            tick: Callable[[], None] = lambda: None) -> list[dict]:
+def compare(
+    scorers: Callable[[str], ScoreView],
+    batches: Sequence[Batch],
+    settings: Sequence[Setting],
+    classes: Sequence[str],
+    evidence: Sequence[str],
+    reference_nodes: int = 64,
+    tick: Callable[[], None] = lambda: None,
+) -> list[dict]:
     """Several ways to tell the share, by given labels, on the same scenes.
 
     Args:
@@ -165,5 +174,7 @@ def compare(scorers: Callable[[str], ScoreView], batches: Sequence[Batch], setti
                 times=measured.seconds / measure(settings[0]).seconds,
                 forward_images=measured.scorer.forward_images / len(present),
                 backward_images=measured.scorer.backward_images / len(present),
-                difference=difference.item()))
+                difference=difference.item(),
+            )
+        )
     return rows

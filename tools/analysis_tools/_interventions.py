@@ -1,4 +1,5 @@
 """What `interventions.py` does to a model, and what it measures."""
+
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,8 +51,8 @@ INTERVENTIONS = (
     NONE,
     Intervention('weights swapped', weight=lambda weight: 1 - weight),
     Intervention('weights 0.5', weight=_constant(0.5)),
-    Intervention('weights all infrared', weight=_constant(1.)),
-    Intervention('weights all visible', weight=_constant(0.)),
+    Intervention('weights all infrared', weight=_constant(1.0)),
+    Intervention('weights all visible', weight=_constant(0.0)),
     ATTENTION_ZERO,
     Intervention('attention negated', attention=torch.neg),
     Intervention('attention moved', attention=_moved),
@@ -134,11 +135,9 @@ def labels_at_input(sample: SegDataSample, size: tuple[int, int], ignore_index: 
     return F.pad(labels, (left, right, top, bottom), value=ignore_index)
 
 
-def fuse(model: FusionSegmentor,
-         inputs: Tensor,
-         samples: list[SegDataSample],
-         labels: str,
-         ignore_index: int = 255) -> tuple[Tensor, FusionResult]:
+def fuse(
+    model: FusionSegmentor, inputs: Tensor, samples: list[SegDataSample], labels: str, ignore_index: int = 255
+) -> tuple[Tensor, FusionResult]:
     """Fuse as :meth:`FusionSegmentor.predict` does, or with the true labels.
 
     Args:
@@ -214,7 +213,8 @@ class Tally:
             mIoU=float(np.nanmean(iou) * 100),
             IoU=[float(value * 100) for value in iou],
             change=changes[-1],
-            change_by_class=changes[:-1])
+            change_by_class=changes[:-1],
+        )
 
 
 def difference_error(ours: Tally, reference: Tally) -> float:
@@ -233,20 +233,23 @@ def difference_error(ours: Tally, reference: Tally) -> float:
     draws = np.random.RandomState(0).multinomial(number, np.full(number, 1 / number), size=RESAMPLES)
     scores = []
     for tally in (ours, reference):
-        intersect, union = (draws @ np.stack([np.asarray(areas[i], np.float64) for areas in tally.areas])
-                            for i in (0, 1))
+        intersect, union = (
+            draws @ np.stack([np.asarray(areas[i], np.float64) for areas in tally.areas]) for i in (0, 1)
+        )
         iou = np.divide(intersect, union, out=np.full_like(union, np.nan), where=union > 0)
         scores.append(np.nanmean(iou if tally.nan_to_num is None else np.nan_to_num(iou, nan=tally.nan_to_num), axis=1))
     return float((scores[0] - scores[1]).std(ddof=1) * 100)
 
 
-def measure(model: FusionSegmentor,
-            batches: Iterable[list[dict]],
-            interventions: Sequence[Intervention],
-            num_classes: int,
-            labels: str = 'predicted',
-            ignore_index: int = 255,
-            nan_to_num: int | None = None) -> list[dict]:
+def measure(
+    model: FusionSegmentor,
+    batches: Iterable[list[dict]],
+    interventions: Sequence[Intervention],
+    num_classes: int,
+    labels: str = 'predicted',
+    ignore_index: int = 255,
+    nan_to_num: int | None = None,
+) -> list[dict]:
     """Test a model under each intervention.
 
     Args:
@@ -273,8 +276,10 @@ def measure(model: FusionSegmentor,
         inputs, samples = data['inputs'], data['data_samples']
         for sample in samples:
             if 'gt_sem_seg' not in sample:
-                raise ValueError(f'{sample.metainfo.get("img_path")} has no labels, so there is no mIoU; use test data '
-                                 'with labels, whose pipeline loads them')
+                raise ValueError(
+                    f'{sample.metainfo.get("img_path")} has no labels, so there is no mIoU; use test data '
+                    'with labels, whose pipeline loads them'
+                )
         reference = None
         for intervention, tally in zip(interventions, tallies):
             with torch.no_grad(), intervene(model.fusion.head, intervention), _repeatable(number):
@@ -317,11 +322,13 @@ def resized(packed: dict, size: int) -> dict:
     return dict(inputs=image.clamp(0, 255), data_samples=sample)
 
 
-def attention_effect(model: FusionSegmentor,
-                     pairs: Iterable[dict],
-                     normalization: str,
-                     labels: str = 'predicted',
-                     ignore_index: int = 255) -> dict[str, float]:
+def attention_effect(
+    model: FusionSegmentor,
+    pairs: Iterable[dict],
+    normalization: str,
+    labels: str = 'predicted',
+    ignore_index: int = 255,
+) -> dict[str, float]:
     """How much the attention of the iterates does.
 
     Args:
@@ -342,8 +349,12 @@ def attention_effect(model: FusionSegmentor,
         inputs, samples = data['inputs'], data['data_samples']
         results = []
         for intervention in (NONE, ATTENTION_ZERO):
-            with torch.no_grad(), mock.patch.object(model.fusion, 'attention', normalization), \
-                    intervene(model.fusion.head, intervention), _repeatable(number):
+            with (
+                torch.no_grad(),
+                mock.patch.object(model.fusion, 'attention', normalization),
+                intervene(model.fusion.head, intervention),
+                _repeatable(number),
+            ):
                 results.append(fuse(model, inputs, samples, labels, ignore_index)[1])
         left, right, top, bottom = padding_of(samples[0].metainfo)
         height, width = inputs.shape[-2:]
@@ -355,4 +366,5 @@ def attention_effect(model: FusionSegmentor,
         changes.append(change.item() * GREY_LEVELS)
     return dict(
         gate_std=math.fsum(deviations) / len(deviations) if deviations else math.nan,
-        change=math.fsum(changes) / len(changes) if changes else math.nan)
+        change=math.fsum(changes) / len(changes) if changes else math.nan,
+    )

@@ -1,4 +1,5 @@
 """Stopwatch, counters and memory of `benchmark.py`."""
+
 import ctypes
 import functools
 import gc
@@ -147,9 +148,11 @@ def counting(backbone: nn.Module) -> Iterator[Counts]:
 
     hook = backbone.register_forward_hook(passed)
     try:
-        with mock.patch.object(torch.autograd, 'grad', counted(torch.autograd.grad)), \
-                mock.patch.object(torch.autograd, 'backward', counted(torch.autograd.backward)), \
-                flop_counter() as flops:
+        with (
+            mock.patch.object(torch.autograd, 'grad', counted(torch.autograd.grad)),
+            mock.patch.object(torch.autograd, 'backward', counted(torch.autograd.backward)),
+            flop_counter() as flops,
+        ):
             yield counts
     finally:
         hook.remove()

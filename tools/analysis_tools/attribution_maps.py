@@ -6,6 +6,7 @@ Examples:
     python tools/analysis_tools/attribution_maps.py CONFIG CHECKPOINT --ir ir.png --vi vi.png --out maps
     python tools/analysis_tools/attribution_maps.py CONFIG CHECKPOINT --index 3 --out maps
 """
+
 import argparse
 import json
 import sys
@@ -67,7 +68,7 @@ def path_integral(scorer: Scorer, image: Tensor, start: Tensor, labels: Tensor, 
     Returns:
         Tensor: (B, C). Converges to the difference of the scores at the two ends.
     """
-    total: Tensor | float = 0.
+    total: Tensor | float = 0.0
     with isolated(scorer, image.device):
         for node, weight in zip(*quadrature(rule, steps)):
             point = (start + node * (image - start)).requires_grad_()
@@ -99,8 +100,13 @@ def read_pair(fuse: FusionInferencer, args: argparse.Namespace) -> tuple[dict, n
     if args.label:
         about = _build_dataset(fuse, lazy_init=True)  # Its files need not be here.
         results = dict(
-            seg_map_path=args.label, ori_shape=sample.ori_shape, img_path=sample.img_path,
-            num_classes=len(fuse.classes), label_map=about.label_map, reduce_zero_label=about.reduce_zero_label)
+            seg_map_path=args.label,
+            ori_shape=sample.ori_shape,
+            img_path=sample.img_path,
+            num_classes=len(fuse.classes),
+            label_map=about.label_map,
+            reduce_zero_label=about.reduce_zero_label,
+        )
         return packed, LoadPairAnnotations().transform(results)['gt_seg_map']
     return packed, sample.gt_sem_seg.data[0].numpy() if 'gt_sem_seg' in sample else None
 
@@ -137,8 +143,10 @@ def attribution_options(model: FusionSegmentor, steps: int | None) -> dict:
     options = {name: getattr(fusion, name, value) for name, value in DEFAULTS.items()}
     if steps is not None:
         if options['estimator'] not in ('exact', 'multiplexed'):
-            raise ValueError(f"--steps has no effect on the estimator {options['estimator']!r}, which integrates "
-                             'nothing; leave it out')
+            raise ValueError(
+                f'--steps has no effect on the estimator {options["estimator"]!r}, which integrates '
+                'nothing; leave it out'
+            )
         quadrature(options['rule'], steps)
         options['steps'] = steps
         if hasattr(fusion, 'steps'):
@@ -185,8 +193,13 @@ def analyse(fuse: FusionInferencer, packed: dict, labels: np.ndarray | None, ste
             given = given.masked_fill(padding, IGNORE)
     twice = given.expand(2, -1, -1)
     used = result.region_ir is not None
-    regions = (torch.cat([result.region_ir, result.region_vi]) if used else region_attribution(
-        scorer, both, twice, scorer.num_classes, **options, pairs=getattr(model.fusion, 'test_pairs', 1)))
+    regions = (
+        torch.cat([result.region_ir, result.region_vi])
+        if used
+        else region_attribution(
+            scorer, both, twice, scorer.num_classes, **options, pairs=getattr(model.fusion, 'test_pairs', 1)
+        )
+    )
 
     start = make_baseline(both, options['baseline'])
     with isolated(scorer, both.device), torch.no_grad():
@@ -196,8 +209,12 @@ def analyse(fuse: FusionInferencer, packed: dict, labels: np.ndarray | None, ste
         for rule in CONVERGENCE_RULES
     }
     prior = evidence_prior(
-        given, scorer.num_classes, estimator=options['estimator'], region=getattr(model.fusion, 'region', 'sample'),
-        smoothing=getattr(model.fusion, 'smoothing', SMOOTHING))
+        given,
+        scorer.num_classes,
+        estimator=options['estimator'],
+        region=getattr(model.fusion, 'region', 'sample'),
+        smoothing=getattr(model.fusion, 'smoothing', SMOOTHING),
+    )
     attention = [one[0, 0, :height, :width].cpu().float().numpy() for one in result.attention]
     shown = getattr(model.fusion, 'attention', None) is not None
     return AttributionReport(
@@ -217,7 +234,8 @@ def analyse(fuse: FusionInferencer, packed: dict, labels: np.ndarray | None, ste
         attention=np.stack(attention) if shown and attention else np.zeros((0, height, width), np.float32),
         nodes=NODES,
         score_difference=difference.cpu().numpy(),
-        integrals=integrals)
+        integrals=integrals,
+    )
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -229,7 +247,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--vi', metavar='PATH', help='visible image')
     parser.add_argument('--label', metavar='PATH', help='label map of the pair: class ids in one channel')
     parser.add_argument(
-        '--index', type=int, metavar='I', help="the I-th pair of the config's test data instead of files")
+        '--index', type=int, metavar='I', help="the I-th pair of the config's test data instead of files"
+    )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
     parser.add_argument('--steps', type=int, metavar='N', help="nodes of the attribution (default: the config's)")

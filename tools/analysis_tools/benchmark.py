@@ -25,6 +25,7 @@ hold, `seconds` (median, min, max, all), `speedup` (median, min, max; over the r
 `forward_images` and `backward_images` (per sample), `autograd_calls`, `flops` and `flops_fusion` (the fusion network
 alone).
 """
+
 import argparse
 import copy
 import json
@@ -90,7 +91,9 @@ def compare(contenders: list[Contender], task: str, batch: Batch, repeats: int, 
                 backward_images=counts.backward_images / size,
                 autograd_calls=counts.autograd_calls,
                 flops=counts.flops,
-                flops_fusion=contender.fusion_flops(task, batch)))
+                flops_fusion=contender.fusion_flops(task, batch),
+            )
+        )
     totals: list[list[float]] = [[] for _ in contenders]
     parts: list[list[dict]] = [[] for _ in contenders]
     for _ in range(repeats):
@@ -110,7 +113,8 @@ def compare(contenders: list[Contender], task: str, batch: Batch, repeats: int, 
         row['seconds'] = dict(summary(times), all=times)
         row['parts'] = {
             name: median(share.get(name, 0.0) for share in shares)
-            for name in PARTS if any(name in share for share in shares)
+            for name in PARTS
+            if any(name in share for share in shares)
         }
         row['speedup'] = None
         if contenders[0].name == RELEASED:
@@ -132,17 +136,29 @@ def device_name(device: torch.device) -> str:
 def show(console: Console, report: dict) -> None:
     """Print the tables."""
     environment, settings = report['environment'], report['settings']
-    console.print(f"{environment['name']}, {environment['threads']} thread(s), torch {environment['torch']}: "
-                  f"times and their ratios hold for this machine and this run")
+    console.print(
+        f'{environment["name"]}, {environment["threads"]} thread(s), torch {environment["torch"]}: '
+        f'times and their ratios hold for this machine and this run'
+    )
     cells: dict[tuple, list[dict]] = {}
     for row in report['results']:
         cells.setdefault((row['task'], row['classes_present']), []).append(row)
     for (task, _), rows in cells.items():
         batch, (height, width) = (settings[f'{task}_{what}'] for what in ('batch_size', 'size'))
-        title = f"{task}, {batch} x {height}x{width}, {rows[0]['classes']} classes in the labels"
+        title = f'{task}, {batch} x {height}x{width}, {rows[0]["classes"]} classes in the labels'
         table = Table(title=title, title_justify='left')
-        for name in ('', 'ms (min-max)', 'times faster (min-max)', 'peak memory', 'times less', 'images forward',
-                     'images backward', 'autograd calls', 'GFLOP', 'fusion alone'):
+        for name in (
+            '',
+            'ms (min-max)',
+            'times faster (min-max)',
+            'peak memory',
+            'times less',
+            'images forward',
+            'images backward',
+            'autograd calls',
+            'GFLOP',
+            'fusion alone',
+        ):
             table.add_column(name, justify='right' if name else 'left', no_wrap=bool(name))
         for row in rows:
             table.add_row(*_cells(row, rows[0]))
@@ -152,46 +168,74 @@ def show(console: Console, report: dict) -> None:
         for name in ('', *names):
             table.add_column(name, justify='right' if name else 'left')
         for row in rows:
-            table.add_row(row['implementation'], *(f"{1e3 * row['parts'].get(name, 0):.1f}" for name in names))
+            table.add_row(row['implementation'], *(f'{1e3 * row["parts"].get(name, 0):.1f}' for name in names))
         console.print(table)
 
 
 def _cells(row: dict, first: dict) -> list[str]:
     seconds, speedup, memory = row['seconds'], row['speedup'], row['memory_bytes']
-    less = '-' if memory is None or speedup is None or memory <= 0 else f"{first['memory_bytes'] / memory:.2f}"
+    less = '-' if memory is None or speedup is None or memory <= 0 else f'{first["memory_bytes"] / memory:.2f}'
     return [
         row['implementation'],
         '{median:.1f} ({min:.1f}-{max:.1f})'.format(**{key: 1e3 * seconds[key] for key in ('median', 'min', 'max')}),
         '-' if speedup is None else '{median:.2f} ({min:.2f}-{max:.2f})'.format(**speedup),
-        '-' if memory is None else f'{memory / 2**20:.0f} MiB', less,
-        f"{row['forward_images']:g}", f"{row['backward_images']:g}", str(row['autograd_calls']),
-        f"{row['flops'] / 1e9:.2f}", f"{row['flops_fusion'] / 1e9:.2f}"
+        '-' if memory is None else f'{memory / 2**20:.0f} MiB',
+        less,
+        f'{row["forward_images"]:g}',
+        f'{row["backward_images"]:g}',
+        str(row['autograd_calls']),
+        f'{row["flops"] / 1e9:.2f}',
+        f'{row["flops_fusion"] / 1e9:.2f}',
     ]
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--config', default=str(CONFIG), help='config of a FusionSegmentor with UAAFusion (default: '
-                        'DeepLabV3+ on MobileNetV2, five stages, five steps)')
+    parser.add_argument(
+        '--config',
+        default=str(CONFIG),
+        help='config of a FusionSegmentor with UAAFusion (default: DeepLabV3+ on MobileNetV2, five stages, five steps)',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--batch-size', type=int, default=2, help='pairs of a training step, at least 2 (default: 2)')
     parser.add_argument('--size', type=int, nargs=2, default=[128, 128], metavar=('H', 'W'), help='of a training step')
     parser.add_argument('--inference-batch-size', type=int, help='default: --batch-size on a CPU, 1 on a GPU')
-    parser.add_argument('--inference-size', type=int, nargs=2, metavar=('H', 'W'),
-                        help='default: --size on a CPU, 480 640 on a GPU')
-    parser.add_argument('--classes-present', type=int, nargs='+', default=[6, 14], metavar='N',
-                        help='classes in every training sample (default: 6 14)')
+    parser.add_argument(
+        '--inference-size', type=int, nargs=2, metavar=('H', 'W'), help='default: --size on a CPU, 480 640 on a GPU'
+    )
+    parser.add_argument(
+        '--classes-present',
+        type=int,
+        nargs='+',
+        default=[6, 14],
+        metavar='N',
+        help='classes in every training sample (default: 6 14)',
+    )
     parser.add_argument('--num-classes', type=int, default=15, help='classes of the segmentor (default: 15)')
-    parser.add_argument('--released-steps', type=int, default=5,
-                        help='path points of the released computation (default: 5); ours are in the config')
-    parser.add_argument('--estimator', nargs='*', choices=ESTIMATORS, default=['banzhaf', 'endpoint', 'multiplexed'],
-                        help='ours with these estimators (default: banzhaf endpoint multiplexed)')
-    parser.add_argument('--variant', nargs='*', choices=VARIANTS, default=['gradient-free', 'bfloat16'],
-                        help="ours with the config's estimator and: attention off (gradient-free); attribution and "
-                        'attention in bfloat16; stages recomputed in the backward pass (checkpointed); stages compiled '
-                        '(default: gradient-free bfloat16)')
+    parser.add_argument(
+        '--released-steps',
+        type=int,
+        default=5,
+        help='path points of the released computation (default: 5); ours are in the config',
+    )
+    parser.add_argument(
+        '--estimator',
+        nargs='*',
+        choices=ESTIMATORS,
+        default=['banzhaf', 'endpoint', 'multiplexed'],
+        help='ours with these estimators (default: banzhaf endpoint multiplexed)',
+    )
+    parser.add_argument(
+        '--variant',
+        nargs='*',
+        choices=VARIANTS,
+        default=['gradient-free', 'bfloat16'],
+        help="ours with the config's estimator and: attention off (gradient-free); attribution and "
+        'attention in bfloat16; stages recomputed in the backward pass (checkpointed); stages compiled '
+        '(default: gradient-free bfloat16)',
+    )
     parser.add_argument('--repeats', type=int, default=5, help='timed steps of each (default: 5)')
     parser.add_argument('--threads', type=int, help="threads of PyTorch (default: PyTorch's own choice)")
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
@@ -263,7 +307,8 @@ def measure(args: argparse.Namespace, console: Console) -> dict:
             for task in ('inference', 'train'):  # Training changes the weights, and with them the predicted classes.
                 for contender in contenders:
                     memory[classes, task, contender.name] = peak_memory(
-                        lambda who=contender, what=task, on=batches: who.run(what, on[what]), device)
+                        lambda who=contender, what=task, on=batches: who.run(what, on[what]), device
+                    )
     torch.set_num_threads(threads)
     with console.status('measuring time') as status:
         for classes in args.classes_present:
@@ -277,7 +322,9 @@ def measure(args: argparse.Namespace, console: Console) -> dict:
                         classes_present=classes,
                         classes=found[task],
                         memory_bytes=memory[classes, task, row['implementation']],
-                        **row) for row in rows
+                        **row,
+                    )
+                    for row in rows
                 ]
     return dict(
         environment=dict(device=args.device, name=device_name(device), threads=threads, torch=torch.__version__),
@@ -290,8 +337,10 @@ def measure(args: argparse.Namespace, console: Console) -> dict:
             train_batch_size=args.batch_size,
             train_size=list(args.size),
             inference_batch_size=args.inference_batch_size,
-            inference_size=list(args.inference_size)),
-        results=[row for task in TASKS for classes in args.classes_present for row in results[task, classes]])
+            inference_size=list(args.inference_size),
+        ),
+        results=[row for task in TASKS for classes in args.classes_present for row in results[task, classes]],
+    )
 
 
 def main(argv: list[str] | None = None) -> None:

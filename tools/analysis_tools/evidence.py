@@ -21,6 +21,7 @@ Examples:
     python tools/analysis_tools/evidence.py CONFIG CHECKPOINT
     python tools/analysis_tools/evidence.py CONFIG CHECKPOINT --scenes 40 --compare --json ev.json --out-md ev.md
 """
+
 import argparse
 import json
 import sys
@@ -100,10 +101,16 @@ def share_sheet(observation: Observation, classes: Sequence[str], evidence: Sequ
     """The first table."""
     columns = [(key, daytime, table[daytime]) for key, table in observation.shares.items() for daytime in table]
     header = ['class', 'evidence', *(f'{key}, {daytime}' for key, daytime, _ in columns)]
-    rows = [[name, evidence[c], *(f'{cell(stats[c])} ({stats[c].scenes})' if stats[c] else '' for *_, stats in columns)]
-            for c, name in enumerate(classes)]
-    return Sheet('Share of the infrared image', header, rows,
-                 'Mean ± standard deviation (scenes that hold the class), by given and by predicted labels.')
+    rows = [
+        [name, evidence[c], *(f'{cell(stats[c])} ({stats[c].scenes})' if stats[c] else '' for *_, stats in columns)]
+        for c, name in enumerate(classes)
+    ]
+    return Sheet(
+        'Share of the infrared image',
+        header,
+        rows,
+        'Mean ± standard deviation (scenes that hold the class), by given and by predicted labels.',
+    )
 
 
 def follow_sheet(observation: Observation, classes: Sequence[str], evidence: Sequence[str]) -> Sheet:
@@ -116,11 +123,18 @@ def follow_sheet(observation: Observation, classes: Sequence[str], evidence: Seq
         rows.append([name, evidence[c]])
         for daytime in daytimes:
             nearer = observation.nearer[daytime][c]
-            rows[-1] += [cell(observation.to_infrared[daytime][c], 1), cell(observation.to_visible[daytime][c], 1),
-                         f'{nearer.mean:.0%} of {nearer.scenes}' if nearer else '']
-    return Sheet('Distance of the fused luminance to the sources', header, rows,
-                 'Mean absolute difference inside the region in grey levels (0..255), given labels; in how many scenes '
-                 'it is nearer to the sensor that holds the evidence.')
+            rows[-1] += [
+                cell(observation.to_infrared[daytime][c], 1),
+                cell(observation.to_visible[daytime][c], 1),
+                f'{nearer.mean:.0%} of {nearer.scenes}' if nearer else '',
+            ]
+    return Sheet(
+        'Distance of the fused luminance to the sources',
+        header,
+        rows,
+        'Mean absolute difference inside the region in grey levels (0..255), given labels; in how many scenes '
+        'it is nearer to the sensor that holds the evidence.',
+    )
 
 
 def verdict_sheet(observation: Observation, classes: Sequence[str], evidence: Sequence[str]) -> Sheet:
@@ -136,8 +150,12 @@ def verdict_sheet(observation: Observation, classes: Sequence[str], evidence: Se
             rows.append([name, TARGETS[target][0]])
             for _, stats, met in columns:
                 rows[-1].append('' if met[c] is None else f'{stats[c].mean:.3f} {"met" if met[c] else "MISSED"}')
-    return Sheet('Targets', ['class', 'target', *(name for name, *_ in columns)], rows,
-                 'Mean shares of the infrared image against what the data set states.')
+    return Sheet(
+        'Targets',
+        ['class', 'target', *(name for name, *_ in columns)],
+        rows,
+        'Mean shares of the infrared image against what the data set states.',
+    )
 
 
 def comparison_sheet(rows: Sequence[dict], classes: Sequence[str], reference_nodes: int) -> Sheet:
@@ -147,17 +165,30 @@ def comparison_sheet(rows: Sequence[dict], classes: Sequence[str], reference_nod
     lines = []
     for row in rows:
         means = [[row['shares'][daytime][c] for daytime in daytimes] for c in range(len(classes))]
-        lines.append([
-            row['name'], row['score'], row['baseline'], row['how'], f"{row['smoothing']:g}",
-            *(' / '.join(f'{stat.mean:.2f}' if stat else '-' for stat in stats) for stats in means),
-            f"{row['met']}/{row['targets']}", f"{row['difference']:.3f}", f"{row['times']:.2f}",
-            f"{row['forward_images']:.0f}", f"{row['backward_images']:.0f}"
-        ])
-    return Sheet('Other ways to tell the share', header, lines,
-                 f'Mean shares of the infrared image by given labels ({" / ".join(daytimes)}); targets met; |d|: mean '
-                 f'absolute difference to the exact estimator with {reference_nodes} midpoint nodes and the same '
-                 'score, baseline and smoothing; time relative to the first row in this run; images per scene that '
-                 'pass the segmentor forward and backward. Smoothing is in units of the score.')
+        lines.append(
+            [
+                row['name'],
+                row['score'],
+                row['baseline'],
+                row['how'],
+                f'{row["smoothing"]:g}',
+                *(' / '.join(f'{stat.mean:.2f}' if stat else '-' for stat in stats) for stats in means),
+                f'{row["met"]}/{row["targets"]}',
+                f'{row["difference"]:.3f}',
+                f'{row["times"]:.2f}',
+                f'{row["forward_images"]:.0f}',
+                f'{row["backward_images"]:.0f}',
+            ]
+        )
+    return Sheet(
+        'Other ways to tell the share',
+        header,
+        lines,
+        f'Mean shares of the infrared image by given labels ({" / ".join(daytimes)}); targets met; |d|: mean '
+        f'absolute difference to the exact estimator with {reference_nodes} midpoint nodes and the same '
+        'score, baseline and smoothing; time relative to the first row in this run; images per scene that '
+        'pass the segmentor forward and backward. Smoothing is in units of the score.',
+    )
 
 
 def choose_scenes(dataset: BaseDataset, scenes: int | None) -> int:
@@ -167,8 +198,9 @@ def choose_scenes(dataset: BaseDataset, scenes: int | None) -> int:
         ValueError: More than there are, or none.
     """
     if scenes is not None and not 1 <= scenes <= len(dataset):
-        raise ValueError(f'--scenes must be in 1..{len(dataset)}, the number of scenes in the test data of the config; '
-                         f'got {scenes}')
+        raise ValueError(
+            f'--scenes must be in 1..{len(dataset)}, the number of scenes in the test data of the config; got {scenes}'
+        )
     return min(SCENES, len(dataset)) if scenes is None else scenes
 
 
@@ -186,33 +218,51 @@ def run(args: argparse.Namespace) -> tuple[dict, list[Sheet]]:
         dataset = DATASETS.build(config)
     evidence, classes = evidence_of(dataset), tuple(dataset.metainfo['classes'])
     if len(classes) != model.num_classes:
-        raise ValueError(f'the model has {model.num_classes} classes, but the test data {len(classes)}: '
-                         f'{", ".join(classes)}')
+        raise ValueError(
+            f'the model has {model.num_classes} classes, but the test data {len(classes)}: {", ".join(classes)}'
+        )
     scenes = choose_scenes(dataset, args.scenes)
     batches = read_batches(model, dataset, scenes, fuse.cfg.test_dataloader.get('batch_size') or 1, fuse.device)
     own = own_setting(model)
     observation = observe(model, batches, evidence)
     sheets = [sheet(observation, classes, evidence) for sheet in (share_sheet, follow_sheet, verdict_sheet)]
     how = f'{own.score}, {own.baseline}, {own.how()}, smoothing {own.smoothing:g}'
-    used = 'as the fusion computes it' if observation.attributed else (
-        f'by the defaults of UAAFusion; {type(model.fusion).__name__} does not use it')
+    used = (
+        'as the fusion computes it'
+        if observation.attributed
+        else (f'by the defaults of UAAFusion; {type(model.fusion).__name__} does not use it')
+    )
     source = getattr(model.fusion, 'label_source', 'sources')
     predicted = 'the mean image' if source == 'mean' else 'both images, by the mean of their scores'
     sheets[0].note += f' Told {used}: {how}. Labels are predicted from {predicted}.'
     if own.estimator in ('multiplexed', 'banzhaf'):
-        sheets[0].note += (' Random signs are those of a prediction, one draw for all scenes; the other rows of '
-                           '--compare draw anew for every batch, so that a mean does not hang on one draw.')
+        sheets[0].note += (
+            ' Random signs are those of a prediction, one draw for all scenes; the other rows of '
+            '--compare draw anew for every batch, so that a mean does not hang on one draw.'
+        )
     report = dict(
-        config=args.config, checkpoint=args.checkpoint, scenes=scenes, setting=asdict(own),
-        classes=[dict(name=name, evidence=sensor) for name, sensor in zip(classes, evidence)], **asdict(observation),
-        verdicts={key: verdicts(table, classes, evidence) for key, table in observation.shares.items()})
+        config=args.config,
+        checkpoint=args.checkpoint,
+        scenes=scenes,
+        setting=asdict(own),
+        classes=[dict(name=name, evidence=sensor) for name, sensor in zip(classes, evidence)],
+        **asdict(observation),
+        verdicts={key: verdicts(table, classes, evidence) for key, table in observation.shares.items()},
+    )
     if args.compare:
         nodes = args.reference_nodes or REFERENCE_NODES
         settings = settings_to_compare(own, logits=model.out_channels > 1)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task('attributing', total=len(batches) * distinct_attributions(settings, nodes))
-            rows = compare(lambda score: scorer_of(model, score), batches, settings, classes, evidence, nodes,
-                           lambda: progress.advance(task))
+            rows = compare(
+                lambda score: scorer_of(model, score),
+                batches,
+                settings,
+                classes,
+                evidence,
+                nodes,
+                lambda: progress.advance(task),
+            )
         sheets.append(comparison_sheet(rows, classes, nodes))
         report['comparison'] = [dict(row, shares=_plain(row['shares'])) for row in rows]
         report['reference_nodes'] = nodes
@@ -228,11 +278,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or name of a config of this project')
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument('--scenes', type=int, metavar='N',
-                        help=f'look at the first N scenes (default: {SCENES}, or all if there are fewer)')
+    parser.add_argument(
+        '--scenes',
+        type=int,
+        metavar='N',
+        help=f'look at the first N scenes (default: {SCENES}, or all if there are fewer)',
+    )
     parser.add_argument('--compare', action='store_true', help='also compare other ways to tell the share (4.)')
-    parser.add_argument('--reference-nodes', type=int, metavar='N',
-                        help=f'nodes of the integral that --compare takes for exact (default: {REFERENCE_NODES})')
+    parser.add_argument(
+        '--reference-nodes',
+        type=int,
+        metavar='N',
+        help=f'nodes of the integral that --compare takes for exact (default: {REFERENCE_NODES})',
+    )
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all numbers as JSON')
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')

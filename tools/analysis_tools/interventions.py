@@ -21,6 +21,7 @@ JSON: `config`, `checkpoint`, `scenes`, `batch_size`, `classes`, `left_out` (nam
 0..255); `sizes`: a list with `scenes` ('resized' or 'drawn'), `size` (pixels), `attention` (its normalisation),
 `gate_std`, `change`; `size_labels`, `size_scenes`. null is what does not exist.
 """
+
 import argparse
 import json
 import math
@@ -59,8 +60,10 @@ def load(config: str, checkpoint: str, device: str | None) -> FusionInferencer:
     """
     loaded = FusionInferencer(config, checkpoint, device)
     if not isinstance(loaded.model.fusion, UAAFusion):
-        raise ValueError(f'the fusion of the config is a {type(loaded.model.fusion).__name__}, which has no weights '
-                         'and no attention to change; give a config whose model.fusion is a UAAFusion')
+        raise ValueError(
+            f'the fusion of the config is a {type(loaded.model.fusion).__name__}, which has no weights '
+            'and no attention to change; give a config whose model.fusion is a UAAFusion'
+        )
     return loaded
 
 
@@ -116,7 +119,8 @@ def possible(fusion: UAAFusion, batches: Sequence[range]) -> list[Intervention]:
     """Interventions that can do something: attention may be switched off, and a single pair has no neighbour."""
     single = any(len(batch) < 2 for batch in batches)
     return [
-        one for one in INTERVENTIONS
+        one
+        for one in INTERVENTIONS
         if not (one.attention and fusion.attention is None) and not (one.needs_neighbour and single)
     ]
 
@@ -136,12 +140,13 @@ def _quiet(items: Sequence, title: str) -> Iterator:
     return iter(track(items, title, console=console, transient=True, disable=not console.is_terminal))
 
 
-def measure_sizes(loaded: FusionInferencer, dataset: BaseDataset, sizes: Sequence[int], scenes: int, labels: str,
-                  ignore_index: int) -> list[dict]:
+def measure_sizes(
+    loaded: FusionInferencer, dataset: BaseDataset, sizes: Sequence[int], scenes: int, labels: str, ignore_index: int
+) -> list[dict]:
     """Effect of the attention by image size and normalisation; the entries of ``sizes`` in the JSON file."""
     model, rows = loaded.model, []
     for normalization in dict.fromkeys((model.fusion.attention, 'none')):
-        for source in ('resized', 'drawn') if isinstance(dataset, SyntheticThermalScenes) else ('resized', ):
+        for source in ('resized', 'drawn') if isinstance(dataset, SyntheticThermalScenes) else ('resized',):
             for size in sizes:
                 data = dataset
                 if source == 'drawn':
@@ -166,18 +171,27 @@ def run(args: argparse.Namespace) -> dict:
     number = min(len(dataset), args.limit or len(dataset))
     batch_size = args.batch_size or loaded.cfg.test_dataloader.get('batch_size', 1)
     batches = chunk(number, batch_size)
-    kinds = LABELS if args.labels == 'both' else (args.labels, )
+    kinds = LABELS if args.labels == 'both' else (args.labels,)
     report = dict(
-        config=str(args.config), checkpoint=str(args.checkpoint), scenes=number, batch_size=batch_size, classes=classes,
-        interventions={}, sizes=[], size_labels=kinds[0], size_scenes=min(args.size_scenes, number))
+        config=str(args.config),
+        checkpoint=str(args.checkpoint),
+        scenes=number,
+        batch_size=batch_size,
+        classes=classes,
+        interventions={},
+        sizes=[],
+        size_labels=kinds[0],
+        size_scenes=min(args.size_scenes, number),
+    )
     chosen = possible(model.fusion, batches)
     report['left_out'] = [one.name for one in INTERVENTIONS if one not in chosen]
     for kind in kinds:
         packed = ([read(dataset, i) for i in batch] for batch in _quiet(batches, f'{kind} labels'))
         report['interventions'][kind] = measure(model, packed, chosen, len(classes), kind, **options)
     if model.fusion.attention is not None:
-        report['sizes'] = measure_sizes(loaded, dataset, args.sizes, report['size_scenes'], kinds[0],
-                                        options.get('ignore_index', 255))
+        report['sizes'] = measure_sizes(
+            loaded, dataset, args.sizes, report['size_scenes'], kinds[0], options.get('ignore_index', 255)
+        )
     return report
 
 
@@ -201,21 +215,48 @@ def tables(report: dict) -> list[tuple[str, Row, list[Row]]]:
     """
     shown, classes = [], report['classes']
     for kind, rows in report['interventions'].items():
-        about = f"{kind} labels, {report['scenes']} scenes"
-        shown.append((f'Interventions, {about}: IoU in %, change of the fused luminance in grey levels',
-                      ['intervention', 'mIoU', 'difference', *classes, 'change'],
-                      [[row['intervention'], _cell(row['mIoU'], '.2f'), _difference(row),
-                        *(_cell(value, '.2f') for value in row['IoU']), _cell(row['change'], '.2f')] for row in rows]))
-        shown.append((f'Change of the fused luminance within the true regions, {about}: grey levels',
-                      ['intervention', *classes],
-                      [[row['intervention'], *(_cell(value, '.2f') for value in row['change_by_class'])]
-                       for row in rows[1:]]))
+        about = f'{kind} labels, {report["scenes"]} scenes'
+        shown.append(
+            (
+                f'Interventions, {about}: IoU in %, change of the fused luminance in grey levels',
+                ['intervention', 'mIoU', 'difference', *classes, 'change'],
+                [
+                    [
+                        row['intervention'],
+                        _cell(row['mIoU'], '.2f'),
+                        _difference(row),
+                        *(_cell(value, '.2f') for value in row['IoU']),
+                        _cell(row['change'], '.2f'),
+                    ]
+                    for row in rows
+                ],
+            )
+        )
+        shown.append(
+            (
+                f'Change of the fused luminance within the true regions, {about}: grey levels',
+                ['intervention', *classes],
+                [[row['intervention'], *(_cell(value, '.2f') for value in row['change_by_class'])] for row in rows[1:]],
+            )
+        )
     if report['sizes']:
-        shown.append((f"Effect of the attention by image size, {report['size_labels']} labels, {report['size_scenes']} "
-                      'scenes: spread of the gate, change of the fused luminance in grey levels',
-                      ['attention', 'scenes', 'size', 'gate std', 'change'],
-                      [[row['attention'], row['scenes'], str(row['size']), _cell(row['gate_std'], '.3g'),
-                        _cell(row['change'], '.3g')] for row in report['sizes']]))
+        shown.append(
+            (
+                f'Effect of the attention by image size, {report["size_labels"]} labels, {report["size_scenes"]} '
+                'scenes: spread of the gate, change of the fused luminance in grey levels',
+                ['attention', 'scenes', 'size', 'gate std', 'change'],
+                [
+                    [
+                        row['attention'],
+                        row['scenes'],
+                        str(row['size']),
+                        _cell(row['gate_std'], '.3g'),
+                        _cell(row['change'], '.3g'),
+                    ]
+                    for row in report['sizes']
+                ],
+            )
+        )
     return shown
 
 
@@ -266,12 +307,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or name of a config of this project')
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument('--labels', choices=[*LABELS, 'both'], default='both',
-                        help='labels that the fusion attributes (default: both, one after the other)')
+    parser.add_argument(
+        '--labels',
+        choices=[*LABELS, 'both'],
+        default='both',
+        help='labels that the fusion attributes (default: both, one after the other)',
+    )
     parser.add_argument('--limit', type=int, metavar='N', help='the first N test pairs (default: all)')
     parser.add_argument('--batch-size', type=int, metavar='N', help="pairs per batch (default: the config's)")
-    parser.add_argument('--sizes', nargs='*', type=int, default=list(SIZES), metavar='S',
-                        help=f'sides in pixels (default: {" ".join(map(str, SIZES))}); none to leave this part out')
+    parser.add_argument(
+        '--sizes',
+        nargs='*',
+        type=int,
+        default=list(SIZES),
+        metavar='S',
+        help=f'sides in pixels (default: {" ".join(map(str, SIZES))}); none to leave this part out',
+    )
     parser.add_argument('--size-scenes', type=int, default=4, metavar='N', help='pairs for --sizes (default: 4)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
@@ -296,8 +347,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         report = run(args)
         shown = tables(report)
-        for path, text in ((args.json, json.dumps(without_nan(report), indent=2) + '\n'),
-                           (args.out_md, '\n'.join(to_markdown(*table) for table in shown))):
+        for path, text in (
+            (args.json, json.dumps(without_nan(report), indent=2) + '\n'),
+            (args.out_md, '\n'.join(to_markdown(*table) for table in shown)),
+        ):
             if path:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
@@ -310,8 +363,11 @@ def main(argv: list[str] | None = None) -> int:
     for table in shown:
         console.print(to_rich(*table))
     if report['left_out']:
-        console.print(f'left out, because the fusion has no attention or a batch is a single pair: '
-                      f'{", ".join(report["left_out"])}', markup=False)
+        console.print(
+            f'left out, because the fusion has no attention or a batch is a single pair: '
+            f'{", ".join(report["left_out"])}',
+            markup=False,
+        )
     return 0
 
 

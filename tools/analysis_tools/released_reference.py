@@ -7,6 +7,7 @@ the image only, and the data step, whose result the release throws away, is left
 
 It knows nothing of mmfusion, so that neither's mistakes hide in the other.
 """
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -68,8 +69,9 @@ class _Stage(nn.Module):
         self.conv6 = _Unit(channels, channels, channels)
         self.lstm = _Cell(channels)
 
-    def forward(self, iterate: Tensor, attention: Tensor, long: Tensor, short: Tensor,
-                state: State | None) -> tuple[Tensor, Tensor, Tensor, State]:
+    def forward(
+        self, iterate: Tensor, attention: Tensor, long: Tensor, short: Tensor, state: State | None
+    ) -> tuple[Tensor, Tensor, Tensor, State]:
         features = self.conv1(iterate)
         merged = self.conv2(torch.cat([features, long, short], dim=1))
         short = merged + self.conv3(merged) * attention.sigmoid()
@@ -91,7 +93,7 @@ class ReleasedNetwork(nn.Module):
 
     def __init__(self, num_stages: int = 5, channels: int = 32) -> None:
         super().__init__()
-        self.alpha = nn.Parameter(torch.full((num_stages, ), 0.001))
+        self.alpha = nn.Parameter(torch.full((num_stages,), 0.001))
         self.blockflow = nn.ModuleList(_Stage(channels) for _ in range(num_stages))
         self.init_conv_ir = _Unit(1, channels // 2, channels // 2)
         self.init_conv_vi = _Unit(1, channels // 2, channels // 2)
@@ -131,7 +133,7 @@ class ReleasedResult:
 
 def _sobel(image: Tensor) -> Tensor:
     """Sum of the absolute Sobel responses, zeros around the image."""
-    kernel = image.new_tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]])
+    kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
     along_x, along_y = (F.conv2d(image, k[None, None], padding=1) for k in (kernel, kernel.T))
     return along_x.abs() + along_y.abs()
 
@@ -151,14 +153,16 @@ class ReleasedModel(nn.Module):
         ignore_index (int): Label of pixels of no class.
     """
 
-    def __init__(self,
-                 network: ReleasedNetwork,
-                 segmentor: nn.Module | None,
-                 normalize: Callable[[Tensor], Tensor] | None,
-                 score: Score,
-                 num_classes: int,
-                 steps: int = 5,
-                 ignore_index: int = 255) -> None:
+    def __init__(
+        self,
+        network: ReleasedNetwork,
+        segmentor: nn.Module | None,
+        normalize: Callable[[Tensor], Tensor] | None,
+        score: Score,
+        num_classes: int,
+        steps: int = 5,
+        ignore_index: int = 255,
+    ) -> None:
         super().__init__()
         self.network = network
         self.segmentor = segmentor
@@ -185,8 +189,8 @@ class ReleasedModel(nn.Module):
                 point = (image * (step / self.steps)).detach().requires_grad_()
                 scores = self.score(point)
                 for number, (c, mask) in enumerate(masks.items(), start=1):
-                    mean = (scores[:, c:c + 1] * mask).sum() / mask.sum()
-                    gradient, = torch.autograd.grad(mean, point, retain_graph=number < len(masks))
+                    mean = (scores[:, c : c + 1] * mask).sum() / mask.sum()
+                    (gradient,) = torch.autograd.grad(mean, point, retain_graph=number < len(masks))
                     values[c] += (gradient * image * mask).sum() / mask.sum()
         return (values / self.steps).relu()
 
@@ -220,7 +224,7 @@ class ReleasedModel(nn.Module):
             scores = self.score(image)
             known = (labels != self.ignore_index)[:, None]
             selected = torch.zeros_like(scores).scatter_(1, labels[:, None] * known, known.to(scores))
-            gradient, = torch.autograd.grad((scores * selected).mean(), image)
+            (gradient,) = torch.autograd.grad((scores * selected).mean(), image)
         return gradient
 
     def predict_labels(self, ir: Tensor, vi: Tensor) -> Tensor:
@@ -255,7 +259,7 @@ class ReleasedModel(nn.Module):
         return {
             'loss_ir': (result.weight_ir * (ir - result.fused)).square().mean(),
             'loss_vi': (result.weight_vi * (vi - result.fused)).square().mean(),
-            'loss_grad': F.l1_loss(_sobel(result.fused), edges)
+            'loss_grad': F.l1_loss(_sobel(result.fused), edges),
         }
 
     def segmentation_loss(self, image: Tensor, data_samples: list) -> Tensor:

@@ -8,6 +8,7 @@ Examples:
     python tools/analysis_tools/summarise_runs.py work_dirs/full_s* work_dirs/no-memory_s* --out-md ablation.md
     python tools/analysis_tools/summarise_runs.py work_dirs/* --metrics mIoU --group-by config model.fusion.estimator
 """
+
 import argparse
 import csv
 import json
@@ -25,8 +26,18 @@ METRICS = ('mIoU', 'IoU/*', 'fusion/*')
 # Written next to the metrics, but none.
 NO_METRICS = ('data_time', 'time', 'step', 'memory')
 # What may differ between runs that are repetitions of each other. `seed` is what does.
-INCIDENTAL = ('randomness.', 'work_dir', 'load_from', 'resume', 'launcher', 'log_level', 'experiment_name',
-              'visualizer.', 'vis_backends', 'env_cfg.')
+INCIDENTAL = (
+    'randomness.',
+    'work_dir',
+    'load_from',
+    'resume',
+    'launcher',
+    'log_level',
+    'experiment_name',
+    'visualizer.',
+    'vis_backends',
+    'env_cfg.',
+)
 INCIDENTAL_ENDS = ('data_root', '.num_workers', '.persistent_workers', '.output_dir')
 
 
@@ -77,7 +88,8 @@ def _read_config(path: Path) -> Config:
 
 def _metrics_of(record: dict) -> dict[str, float]:
     return {
-        name: float(value) for name, value in record.items()
+        name: float(value)
+        for name, value in record.items()
         if name not in NO_METRICS and isinstance(value, (int, float)) and not isinstance(value, bool)
     }
 
@@ -122,8 +134,10 @@ def read_run(folder: Path) -> Run:
     if not configs:
         raise FileNotFoundError(f'{folder} is no work folder of a run: there is no config (NAME.py) in it')
     if len(configs) > 1:
-        raise ValueError(f'{folder} holds runs of several configs ({", ".join(path.name for path in configs)}); give '
-                         'each run a work folder of its own')
+        raise ValueError(
+            f'{folder} holds runs of several configs ({", ".join(path.name for path in configs)}); give '
+            'each run a work folder of its own'
+        )
     cfg = _read_config(configs[0])
     results: dict[str, dict[str, float]] = {}
     trained: Config | None = None
@@ -138,9 +152,11 @@ def read_run(folder: Path) -> Run:
         if test.is_file():
             results['test'] = _metrics_of(json.loads(test.read_text()))
     if not results:
-        raise FileNotFoundError(f'{folder} has no finished run: neither a test nor a validation after the last '
-                                'iteration (train_cfg.max_iters or max_epochs). Finish the training, or test a '
-                                f'checkpoint of it with --work-dir {folder}')
+        raise FileNotFoundError(
+            f'{folder} has no finished run: neither a test nor a validation after the last '
+            'iteration (train_cfg.max_iters or max_epochs). Finish the training, or test a '
+            f'checkpoint of it with --work-dir {folder}'
+        )
     if trained is None:  # Tested only: the training is where the checkpoint was.
         beside = sorted(Path(cfg.get('load_from') or '').parent.glob('*.py')) if cfg.get('load_from') else []
         trained = _read_config(beside[0]) if len(beside) == 1 else None
@@ -209,17 +225,23 @@ def _check_repetitions(group: list[Run], keys: Sequence[str]) -> None:
     seeds: dict[int, Run] = {}
     for run in group:
         differing = [
-            key for key in {**first.config, **run.config}
-            if first.config.get(key, missing) != run.config.get(key, missing) and not key.startswith(INCIDENTAL)
+            key
+            for key in {**first.config, **run.config}
+            if first.config.get(key, missing) != run.config.get(key, missing)
+            and not key.startswith(INCIDENTAL)
             and not key.endswith(INCIDENTAL_ENDS)
         ]
         if differing:
-            raise ValueError(f'{first.folder} and {run.folder} are in one row, but differ in more than the seed: '
-                             f'{", ".join(differing[:5])}. Give them rows of their own: --group-by {" ".join(keys)} '
-                             f'{differing[0]}')
+            raise ValueError(
+                f'{first.folder} and {run.folder} are in one row, but differ in more than the seed: '
+                f'{", ".join(differing[:5])}. Give them rows of their own: --group-by {" ".join(keys)} '
+                f'{differing[0]}'
+            )
         if run.seed is not None and seeds.setdefault(run.seed, run) is not run:
-            raise ValueError(f'{seeds[run.seed].folder} and {run.folder} are in one row and have one seed, {run.seed}, '
-                             'so they say nothing about the spread. Leave one out')
+            raise ValueError(
+                f'{seeds[run.seed].folder} and {run.folder} are in one row and have one seed, {run.seed}, '
+                'so they say nothing about the spread. Leave one out'
+            )
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
@@ -275,8 +297,10 @@ def summarise(runs: Sequence[Run], kind: str, metrics: Sequence[str], keys: Sequ
         for name in metrics:
             lacking = [str(run.folder) for run in group if name not in run.results[kind]]
             if 0 < len(lacking) < len(group):
-                raise ValueError(f'{", ".join(lacking)} lacks {name}, which other runs of the same row have; evaluate '
-                                 'it again, or leave the metric out by --metrics')
+                raise ValueError(
+                    f'{", ".join(lacking)} lacks {name}, which other runs of the same row have; evaluate '
+                    'it again, or leave the metric out by --metrics'
+                )
             row[name] = None if lacking else mean_and_spread([run.results[kind][name] for run in group])
         rows.append(row)
     return rows
@@ -301,8 +325,14 @@ def write_csv(path: Path, rows: Sequence[dict], keys: Sequence[str], metrics: Se
         for row in rows:
             # An empty cell for what is not there: no such metric, no spread of a single run.
             numbers = [x for name in metrics for x in row[name] or (math.nan, math.nan)]
-            writer.writerow([*(row[key] for key in keys), row['n'], ' '.join(map(str, row['seeds'])),
-                             *('' if math.isnan(x) else repr(x) for x in numbers)])
+            writer.writerow(
+                [
+                    *(row[key] for key in keys),
+                    row['n'],
+                    ' '.join(map(str, row['seeds'])),
+                    *('' if math.isnan(x) else repr(x) for x in numbers),
+                ]
+            )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -313,12 +343,26 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work folder of a run')
-    parser.add_argument('--metrics', nargs='+', default=METRICS, metavar='NAME',
-                        help=f'names or patterns (default: {" ".join(METRICS)})')
-    parser.add_argument('--group-by', nargs='+', default=['config'], metavar='KEY',
-                        help="'config', its name, and keys into it such as model.fusion.estimator (default: config)")
-    parser.add_argument('--results', choices=['auto', 'test', 'val'], default='auto',
-                        help='latest tests or last validations (default: tests if all runs have one)')
+    parser.add_argument(
+        '--metrics',
+        nargs='+',
+        default=METRICS,
+        metavar='NAME',
+        help=f'names or patterns (default: {" ".join(METRICS)})',
+    )
+    parser.add_argument(
+        '--group-by',
+        nargs='+',
+        default=['config'],
+        metavar='KEY',
+        help="'config', its name, and keys into it such as model.fusion.estimator (default: config)",
+    )
+    parser.add_argument(
+        '--results',
+        choices=['auto', 'test', 'val'],
+        default='auto',
+        help='latest tests or last validations (default: tests if all runs have one)',
+    )
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the table as Markdown')
     parser.add_argument('--out-csv', type=Path, metavar='FILE', help='write it as CSV, with full precision')
     args = parser.parse_args(argv)

@@ -4,6 +4,7 @@ Examples:
     python tools/model_converters/released_to_mmfusion.py released.pth converted.pth
     python tools/test.py configs/uaafusion/uaafusion-released_mobilenet-v2_1xb8-40e_fmb-256x256.py converted.pth
 """
+
 import argparse
 import os
 import sys
@@ -43,7 +44,7 @@ def convert(source: Path, target: Path) -> list[str]:
     if 'model_f' in checkpoint:
         sizes, weights = convert_fusion_state_dict(checkpoint)
         state_dict.update({f'fusion.{name}': value for name, value in weights.items()})
-        done.append(f"fusion network with {sizes['num_stages']} stages of {sizes['channels']} channels")
+        done.append(f'fusion network with {sizes["num_stages"]} stages of {sizes["channels"]} channels')
     if 'model_s' in checkpoint:
         weights = convert_segmentor_state_dict(checkpoint)
         state_dict.update({f'segmentor.{name}': value for name, value in weights.items()})

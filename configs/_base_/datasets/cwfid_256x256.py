@@ -11,13 +11,9 @@ train_pipeline = [
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='ApplyToModality', modality='visible', transforms=[dict(type='PhotoMetricDistortion')]),
-    dict(type='PackFusionInputs')
+    dict(type='PackFusionInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadPairFromFile'),
-    dict(type='LoadPairAnnotations'),
-    dict(type='PackFusionInputs')
-]
+test_pipeline = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations'), dict(type='PackFusionInputs')]
 # DefaultSampler serves training by epochs as well as by iterations.
 train_dataloader = dict(
     batch_size=8,
@@ -28,7 +24,9 @@ train_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(vi_path='train/vi', ir_path='train/ir', seg_map_path='train/labels'),
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 # CWFID has no validation split: both are the test split.
 val_dataloader = dict(
     batch_size=1,
@@ -40,7 +38,9 @@ val_dataloader = dict(
         data_root=data_root,
         data_prefix=dict(vi_path='test/vi', ir_path='test/ir', seg_map_path='test/labels'),
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 
 val_evaluator = [dict(type='PerClassIoUMetric', iou_metrics=['mIoU']), dict(type='FusionMetric')]

@@ -4,23 +4,49 @@ dataset_type = 'PairedSegDataset'
 data_root = 'data/fmb'
 crop_size = (256, 256)
 metainfo = dict(
-    classes=('unlabelled', 'road', 'sidewalk', 'building', 'traffic lamp', 'traffic sign', 'vegetation', 'sky',
-             'person', 'car', 'truck', 'bus', 'motorcycle', 'bicycle', 'pole'),
-    palette=[[0, 0, 0], [179, 228, 228], [181, 57, 133], [67, 162, 177], [200, 178, 50], [132, 45, 199], [66, 172, 84],
-             [179, 73, 79], [76, 99, 166], [66, 121, 253], [137, 165, 91], [155, 97, 152], [105, 153, 140],
-             [222, 215, 158], [135, 113, 90]])
+    classes=(
+        'unlabelled',
+        'road',
+        'sidewalk',
+        'building',
+        'traffic lamp',
+        'traffic sign',
+        'vegetation',
+        'sky',
+        'person',
+        'car',
+        'truck',
+        'bus',
+        'motorcycle',
+        'bicycle',
+        'pole',
+    ),
+    palette=[
+        [0, 0, 0],
+        [179, 228, 228],
+        [181, 57, 133],
+        [67, 162, 177],
+        [200, 178, 50],
+        [132, 45, 199],
+        [66, 172, 84],
+        [179, 73, 79],
+        [76, 99, 166],
+        [66, 121, 253],
+        [137, 165, 91],
+        [155, 97, 152],
+        [105, 153, 140],
+        [222, 215, 158],
+        [135, 113, 90],
+    ],
+)
 train_pipeline = [
     dict(type='LoadPairFromFile'),
     dict(type='LoadPairAnnotations'),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='SkipLowContrast'),
-    dict(type='PackFusionInputs')
+    dict(type='PackFusionInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadPairFromFile'),
-    dict(type='LoadPairAnnotations'),
-    dict(type='PackFusionInputs')
-]
+test_pipeline = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations'), dict(type='PackFusionInputs')]
 train_dataloader = dict(
     batch_size=8,
     num_workers=4,
@@ -31,7 +57,9 @@ train_dataloader = dict(
         data_root=data_root,
         metainfo=metainfo,
         data_prefix=dict(vi_path='train/Visible', ir_path='train/Infrared', seg_map_path='train/Label'),
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -43,7 +71,9 @@ val_dataloader = dict(
         metainfo=metainfo,
         data_prefix=dict(vi_path='test/Visible', ir_path='test/Infrared', seg_map_path='test/Label'),
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 
 # Unlabelled pixels do not count.

@@ -10,7 +10,6 @@ test_pipeline = [
     dict(type='Resize', scale=scale, keep_ratio=True),
     *_base_.test_pipeline[1:],
 ]
-train_dataloader = dict(
-    batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -9,11 +9,12 @@ model = dict(
         type='EncoderDecoder',
         backbone=dict(
             type='MobileNetV2',
-            widen_factor=1.,
+            widen_factor=1.0,
             strides=(1, 2, 2, 1, 1, 1, 1),
             dilations=(1, 1, 1, 2, 2, 4, 4),
             out_indices=(1, 2, 4, 6),
-            norm_cfg=norm_cfg),
+            norm_cfg=norm_cfg,
+        ),
         decode_head=dict(
             type='DepthwiseSeparableASPPHead',
             in_channels=320,
@@ -26,7 +27,8 @@ model = dict(
             num_classes=9,
             norm_cfg=norm_cfg,
             align_corners=False,
-            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
+            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+        ),
         auxiliary_head=dict(
             type='FCNHead',
             in_channels=96,
@@ -38,6 +40,9 @@ model = dict(
             num_classes=9,
             norm_cfg=norm_cfg,
             align_corners=False,
-            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4)),
+            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4),
+        ),
         train_cfg=dict(),
-        test_cfg=dict(mode='whole')))
+        test_cfg=dict(mode='whole'),
+    ),
+)

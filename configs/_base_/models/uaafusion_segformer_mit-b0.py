@@ -6,4 +6,5 @@ model = dict(
     type='FusionSegmentor',
     data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=32),
     fusion=dict(type='UAAFusion', num_stages=5, channels=32, steps=5),
-    segmentor=_base_.model)
+    segmentor=_base_.model,
+)

@@ -4,7 +4,7 @@ model = dict(
     type='FusionSegmentor',
     data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=16),
     fusion=dict(type='UAAFusion', num_stages=3, channels=8),
-    normalize=dict(mean=[127.5, 127.5, 127.5], std=[64., 64., 64.]),
+    normalize=dict(mean=[127.5, 127.5, 127.5], std=[64.0, 64.0, 64.0]),
     segmentor=dict(
         type='EncoderDecoder',
         backbone=dict(
@@ -19,7 +19,8 @@ model = dict(
             enc_dilations=(1, 1, 1, 1),
             dec_dilations=(1, 1, 1),
             norm_cfg=norm_cfg,
-            upsample_cfg=dict(type='InterpConv')),
+            upsample_cfg=dict(type='InterpConv'),
+        ),
         decode_head=dict(
             type='FCNHead',
             in_channels=16,
@@ -27,12 +28,16 @@ model = dict(
             channels=16,
             num_convs=0,
             concat_input=False,
-            dropout_ratio=0.,
+            dropout_ratio=0.0,
             num_classes=4,
             norm_cfg=norm_cfg,
             align_corners=False,
             # Nine tenths of a scene are background.
             loss_decode=dict(
-                type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, class_weight=[0.3, 1.5, 1.5, 1.0])),
+                type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, class_weight=[0.3, 1.5, 1.5, 1.0]
+            ),
+        ),
         train_cfg=dict(),
-        test_cfg=dict(mode='whole')))
+        test_cfg=dict(mode='whole'),
+    ),
+)

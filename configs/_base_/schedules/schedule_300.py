@@ -2,12 +2,13 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=6e-3, weight_decay=0.01),
-    paramwise_cfg=dict(norm_decay_mult=0., custom_keys=dict(fusion=dict(lr_mult=0.5, decay_mult=0.))),
-    clip_grad=dict(max_norm=5., norm_type=2))
+    paramwise_cfg=dict(norm_decay_mult=0.0, custom_keys=dict(fusion=dict(lr_mult=0.5, decay_mult=0.0))),
+    clip_grad=dict(max_norm=5.0, norm_type=2),
+)
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=60),
-    dict(type='CosineAnnealingLR', eta_min=0., begin=60, end=300, by_epoch=False)
+    dict(type='CosineAnnealingLR', eta_min=0.0, begin=60, end=300, by_epoch=False),
 ]
 
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=300)
@@ -20,4 +21,5 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=300, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='FusionVisualizationHook'))
+    visualization=dict(type='FusionVisualizationHook'),
+)

@@ -13,4 +13,5 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=5, save_best='mIoU', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='FusionVisualizationHook'))
+    visualization=dict(type='FusionVisualizationHook'),
+)

@@ -3,6 +3,7 @@
 All of it has structure in both sensors. Warm things among it (chimneys, lamps, lit windows, vents) carry the
 background label on purpose: brightness in infrared alone must not decide.
 """
+
 from dataclasses import dataclass
 
 import cv2
@@ -20,8 +21,11 @@ DISTRACTOR_HEAT = (0.74, 0.92)
 """Heat of small warm things that are background: the range of people and animals."""
 
 _GROUND = dict(
-    grass=((52, 108, 84), (58, 120, 112), (48, 92, 76)), pavement=((150, 156, 160), (128, 138, 150)),
-    road=((96, 94, 92), (78, 78, 80), (112, 108, 104)), earth=((88, 112, 138), (74, 98, 120)))
+    grass=((52, 108, 84), (58, 120, 112), (48, 92, 76)),
+    pavement=((150, 156, 160), (128, 138, 150)),
+    road=((96, 94, 92), (78, 78, 80), (112, 108, 104)),
+    earth=((88, 112, 138), (74, 98, 120)),
+)
 _LEAVES = ((40, 84, 58), (34, 70, 60), (44, 96, 92), (38, 60, 44))
 _WALLS = ((92, 108, 142), (150, 170, 182), (84, 94, 128), (160, 158, 152), (116, 140, 166))
 
@@ -113,12 +117,12 @@ def _draw_sky(canvas: Canvas, rng: np.random.Generator, camera: Camera, night: b
     clouds = np.clip(0.5 * (clouds - rng.uniform(-0.6, 0.6)), 0, 1)
     zenith, haze, white = (np.float32(linear(c)) for c in ((206, 150, 96), (224, 212, 200), (232, 230, 228)))
     if night:
-        colour = (0.012 + 0.03 * share ** 2 + 0.03 * clouds)[..., None] * np.float32((1.1, 0.85, 0.8))
+        colour = (0.012 + 0.03 * share**2 + 0.03 * clouds)[..., None] * np.float32((1.1, 0.85, 0.8))
     else:
         colour = zenith + share[..., None] * (haze - zenith)
         colour = colour + (0.8 * clouds[..., None]) * (white - colour)
     canvas.light[:rows] = colour
-    canvas.heat[:rows] = rng.uniform(*SKY_HEAT) + 0.05 * share ** 2 + 0.12 * clouds
+    canvas.heat[:rows] = rng.uniform(*SKY_HEAT) + 0.05 * share**2 + 0.12 * clouds
 
 
 def _draw_land(canvas: Canvas, rng: np.random.Generator, camera: Camera, street: bool) -> Ground:
@@ -126,8 +130,11 @@ def _draw_land(canvas: Canvas, rng: np.random.Generator, camera: Camera, street:
 
     def cover(kind: str, points: np.ndarray) -> None:
         colours = _GROUND[kind]
-        canvas.fill(points, colour=linear(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.15),
-                    heat=LAND_HEAT[kind] + drift + rng.uniform(-0.02, 0.02))
+        canvas.fill(
+            points,
+            colour=linear(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.15),
+            heat=LAND_HEAT[kind] + drift + rng.uniform(-0.02, 0.02),
+        )
 
     cover('grass', box(-1, camera.horizon, camera.width + 1, camera.height + 1))
     near, far = 0.8 * camera.nearest, 200.0
@@ -143,8 +150,14 @@ def _draw_land(canvas: Canvas, rng: np.random.Generator, camera: Camera, street:
     road_far = road_near * rng.uniform(1.45, 1.7)
     edge = 300.0
     start, end, broad = rng.uniform(-2.5, 2.5), rng.uniform(-3, 3), rng.uniform(0.7, 1.1)
-    path = np.array([camera.project(start - broad, near), camera.project(end - broad, road_near),
-                     camera.project(end + broad, road_near), camera.project(start + broad, near)])
+    path = np.array(
+        [
+            camera.project(start - broad, near),
+            camera.project(end - broad, road_near),
+            camera.project(end + broad, road_near),
+            camera.project(start + broad, near),
+        ]
+    )
     cover('earth', path)
     cover('pavement', camera.strip(-edge, edge, road_near * 0.93, road_far * 1.12))
     cover('road', camera.strip(-edge, edge, road_near, road_far))
@@ -176,21 +189,28 @@ def _draw_skyline(canvas: Canvas, rng: np.random.Generator, camera: Camera, nigh
     steps = 24
     edge = top + 0.03 * camera.height * rng.standard_normal(steps)
     outline = np.stack([np.linspace(-1, width, steps), np.minimum(edge, camera.horizon - 1)], 1)
-    canvas.fill(np.concatenate([outline, [(width, foot), (-1, foot)]]),
-                colour=linear(_LEAVES[rng.integers(len(_LEAVES))]), heat=rng.uniform(*LEAF_HEAT))
+    canvas.fill(
+        np.concatenate([outline, [(width, foot), (-1, foot)]]),
+        colour=linear(_LEAVES[rng.integers(len(_LEAVES))]),
+        heat=rng.uniform(*LEAF_HEAT),
+    )
     for _ in range(rng.integers(1, 4)):
         x, wide, tall = rng.uniform(0, width), width * rng.uniform(0.08, 0.2), camera.height * rng.uniform(0.10, 0.22)
         _draw_house(canvas, rng, x - wide / 2, foot - tall, x + wide / 2, foot, night)
 
 
-def _draw_house(canvas: Canvas, rng: np.random.Generator, x0: float, y0: float, x1: float, y1: float,
-                night: bool) -> None:
+def _draw_house(
+    canvas: Canvas, rng: np.random.Generator, x0: float, y0: float, x1: float, y1: float, night: bool
+) -> None:
     wall, heat = linear(_WALLS[rng.integers(len(_WALLS))]), rng.uniform(*WALL_HEAT)
     wide, tall = x1 - x0, y1 - y0
     gable, chimney, at = rng.random() < 0.6, rng.random() < 0.6, rng.uniform(0.2, 0.7)
     if chimney:
-        canvas.fill(box(x0 + at * wide, y0 - 0.30 * tall, x0 + (at + 0.09) * wide, y0), colour=0.7 * wall,
-                    heat=rng.uniform(*DISTRACTOR_HEAT))
+        canvas.fill(
+            box(x0 + at * wide, y0 - 0.30 * tall, x0 + (at + 0.09) * wide, y0),
+            colour=0.7 * wall,
+            heat=rng.uniform(*DISTRACTOR_HEAT),
+        )
     canvas.fill(box(x0, y0, x1, y1), colour=wall, heat=heat)
     if gable:
         roof = [(x0 - 0.05 * wide, y0 + 1), (x0 + 0.5 * wide, y0 - 0.28 * tall), (x1 + 0.05 * wide, y0 + 1)]
@@ -203,12 +223,17 @@ def _draw_house(canvas: Canvas, rng: np.random.Generator, x0: float, y0: float, 
             cx, cy = x0 + (column + 0.5) / columns * wide, y0 + (row + 0.55) / (rows + 0.3) * tall
             dx, dy = 0.26 * wide / columns, 0.27 * tall / rows
             glow = bright[row, column] * np.array([0.45, 0.8, 1.0]) if night and lit[row, column] else 0.006 * night
-            canvas.fill(box(cx - dx, cy - dy, cx + dx, cy + dy), colour=linear((84, 76, 68)), light=glow,
-                        heat=heat + (warmth[row, column] if lit[row, column] else -0.08))
+            canvas.fill(
+                box(cx - dx, cy - dy, cx + dx, cy + dy),
+                colour=linear((84, 76, 68)),
+                light=glow,
+                heat=heat + (warmth[row, column] if lit[row, column] else -0.08),
+            )
 
 
-def _draw_roadside(canvas: Canvas, rng: np.random.Generator, camera: Camera, ground: Ground, side: int,
-                   night: bool) -> None:
+def _draw_roadside(
+    canvas: Canvas, rng: np.random.Generator, camera: Camera, ground: Ground, side: int, night: bool
+) -> None:
     """Trees, a hedge and a lamp along one side, from far to near."""
     kerb = (ground.right if side > 0 else -ground.left) if ground.kind == 'street' else 0.0
     things = [(rng.uniform(9, 26), 'tree') for _ in range(rng.integers(1, 4))]
@@ -222,8 +247,11 @@ def _draw_roadside(canvas: Canvas, rng: np.random.Generator, camera: Camera, gro
             _draw_lamp(canvas, rng, x, y, unit, -side, night)
         elif thing == 'hedge':
             half = rng.uniform(1.5, 3.0)
-            canvas.fill(box(x - half * unit, y - rng.uniform(0.8, 1.3) * unit, x + half * unit, y),
-                        colour=linear(_LEAVES[rng.integers(len(_LEAVES))]), heat=rng.uniform(*LEAF_HEAT))
+            canvas.fill(
+                box(x - half * unit, y - rng.uniform(0.8, 1.3) * unit, x + half * unit, y),
+                colour=linear(_LEAVES[rng.integers(len(_LEAVES))]),
+                heat=rng.uniform(*LEAF_HEAT),
+            )
         else:
             _draw_tree(canvas, rng, x, y, unit)
 
@@ -241,15 +269,20 @@ def _draw_tree(canvas: Canvas, rng: np.random.Generator, x: float, y: float, uni
         canvas.fill(ellipse(cx, cy, 0.5 * wide, 0.16 * tall, 10), colour=leaves * tone, heat=heat + 0.05 * (tone - 1))
 
 
-def _draw_lamp(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, inwards: int,
-               night: bool) -> None:
+def _draw_lamp(
+    canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, inwards: int, night: bool
+) -> None:
     tall, arm = rng.uniform(3.6, 5.0) * unit, inwards * 0.9 * unit
     metal = linear((104, 104, 100))
     canvas.fill(limb((x, y), (x, y - tall), 0.14 * unit, 0.10 * unit), colour=metal, heat=0.41)
     canvas.fill(limb((x, y - tall), (x + arm, y - tall), 0.10 * unit, 0.10 * unit), colour=metal, heat=0.41)
     head = (x + arm, y - tall + 0.1 * unit)
-    canvas.fill(ellipse(*head, 0.30 * unit, 0.13 * unit), colour=metal, heat=rng.uniform(*DISTRACTOR_HEAT),
-                light=4.0 * night * np.array([0.55, 0.85, 1.0]))
+    canvas.fill(
+        ellipse(*head, 0.30 * unit, 0.13 * unit),
+        colour=metal,
+        heat=rng.uniform(*DISTRACTOR_HEAT),
+        light=4.0 * night * np.array([0.55, 0.85, 1.0]),
+    )
     canvas.pools.append((x + arm, y, 3.2 * unit, 0.9 * unit, 0.22))
 
 
@@ -266,8 +299,9 @@ def draw_vents(canvas: Canvas, rng: np.random.Generator, camera: Camera, count: 
     for _ in range(count):
         depth = rng.uniform(1.3, 3.2) * camera.nearest
         x, y, unit = rng.uniform(0.05, 0.95) * camera.width, camera.project(0.0, depth)[1], camera.unit(depth)
-        canvas.fill(ellipse(x, y, 0.34 * unit, 0.10 * unit), colour=linear((70, 70, 72)),
-                    heat=rng.uniform(*DISTRACTOR_HEAT))
+        canvas.fill(
+            ellipse(x, y, 0.34 * unit, 0.10 * unit), colour=linear((70, 70, 72)), heat=rng.uniform(*DISTRACTOR_HEAT)
+        )
 
 
 def cross_over(canvas: Canvas, strength: float) -> None:

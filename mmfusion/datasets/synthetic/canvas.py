@@ -1,4 +1,5 @@
 """The drawing surface of a synthetic scene: what light a point reflects and emits, how warm it is, what it is."""
+
 import math
 from collections.abc import Sequence
 from functools import lru_cache
@@ -71,8 +72,14 @@ def limb(start: Sequence[float], end: Sequence[float], width: float, end_width: 
     (x0, y0), (x1, y1) = start, end
     length = max(math.hypot(x1 - x0, y1 - y0), 1e-6)
     nx, ny = (y0 - y1) / length / 2, (x1 - x0) / length / 2
-    return np.array([(x0 + nx * width, y0 + ny * width), (x1 + nx * end_width, y1 + ny * end_width),
-                     (x1 - nx * end_width, y1 - ny * end_width), (x0 - nx * width, y0 - ny * width)])
+    return np.array(
+        [
+            (x0 + nx * width, y0 + ny * width),
+            (x1 + nx * end_width, y1 + ny * end_width),
+            (x1 - nx * end_width, y1 - ny * end_width),
+            (x0 - nx * width, y0 - ny * width),
+        ]
+    )
 
 
 class Canvas:
@@ -107,8 +114,14 @@ class Canvas:
         reach = max(3, height // 14)
         self.still_albedo = 0.5 * self.albedo + 0.5 * cv2.blur(self.albedo, (2 * reach + 1, reach | 1))
 
-    def fill(self, points: Points, colour: Sequence[float] | None = None, heat: float | None = None,
-             light: Sequence[float] | float | None = None, label: int | None = None) -> None:
+    def fill(
+        self,
+        points: Points,
+        colour: Sequence[float] | None = None,
+        heat: float | None = None,
+        light: Sequence[float] | float | None = None,
+        label: int | None = None,
+    ) -> None:
         """Fill a polygon on the layers that are given; a new colour also hides the light behind it.
 
         Args:

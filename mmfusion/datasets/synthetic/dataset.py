@@ -1,4 +1,5 @@
 """The embedded default dataset."""
+
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -70,35 +71,38 @@ class SyntheticThermalScenes(BaseSegDataset):
 
     METAINFO = dict(
         classes=('background', 'warm', 'printed', 'vehicle'),
-        palette=[[90, 90, 90], [230, 60, 60], [240, 210, 40], [40, 140, 200]])
+        palette=[[90, 90, 90], [230, 60, 60], [240, 210, 40], [40, 140, 200]],
+    )
 
     evidence = dict(background='both', warm='infrared', printed='visible', vehicle='both')
     """Which sensor holds what is needed to see a class: 'infrared', 'visible' or 'both'."""
 
-    def __init__(self,
-                 num_scenes: int = 200,
-                 size: Sequence[int] = (96, 128),
-                 seed: int = 0,
-                 split: str = 'train',
-                 night_fraction: float = 0.5,
-                 noise_level: float = SceneOptions.noise_level,
-                 camouflage_contrast: float = SceneOptions.camouflage_contrast,
-                 crossover_fraction: float = SceneOptions.crossover_fraction,
-                 glare_fraction: float = SceneOptions.glare_fraction,
-                 max_distractors: int = SceneOptions.max_distractors,
-                 cache: bool = False,
-                 pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False,
-                 metainfo: dict | None = None,
-                 indices: int | Sequence[int] | None = None,
-                 serialize_data: bool = True,
-                 lazy_init: bool = False,
-                 max_refetch: int = 1000) -> None:
+    def __init__(
+        self,
+        num_scenes: int = 200,
+        size: Sequence[int] = (96, 128),
+        seed: int = 0,
+        split: str = 'train',
+        night_fraction: float = 0.5,
+        noise_level: float = SceneOptions.noise_level,
+        camouflage_contrast: float = SceneOptions.camouflage_contrast,
+        crossover_fraction: float = SceneOptions.crossover_fraction,
+        glare_fraction: float = SceneOptions.glare_fraction,
+        max_distractors: int = SceneOptions.max_distractors,
+        cache: bool = False,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        metainfo: dict | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
         if not _is_integer(num_scenes) or num_scenes < 1:
             raise ValueError(f'num_scenes must be an integer of 1 or more, got {num_scenes!r}')
         if len(size) != 2 or not all(_is_integer(s) and s >= 48 for s in size):
             raise ValueError(f'size must be (height, width), two integers of 48 or more, got {size!r}')
-        if not _is_integer(seed) or not 0 <= seed < 2 ** 32:
+        if not _is_integer(seed) or not 0 <= seed < 2**32:
             raise ValueError(f'seed must be an integer in 0..2**32 - 1, got {seed!r}')
         if split not in SPLITS:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
@@ -109,12 +113,20 @@ class SyntheticThermalScenes(BaseSegDataset):
         self.seed = seed
         self.split = split
         self.night_fraction = night_fraction
-        self.options = SceneOptions(noise_level, camouflage_contrast, crossover_fraction, glare_fraction,
-                                    max_distractors)
+        self.options = SceneOptions(
+            noise_level, camouflage_contrast, crossover_fraction, glare_fraction, max_distractors
+        )
         self._cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
-        super().__init__(pipeline=list(pipeline), test_mode=test_mode, metainfo=metainfo, indices=indices,
-                         serialize_data=serialize_data, lazy_init=lazy_init, max_refetch=max_refetch,
-                         data_prefix=dict(img_path=None, seg_map_path=None))
+        super().__init__(
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            metainfo=metainfo,
+            indices=indices,
+            serialize_data=serialize_data,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+            data_prefix=dict(img_path=None, seg_map_path=None),
+        )
 
     def load_data_list(self) -> list[dict]:
         """List the names of the scenes; nothing is drawn yet."""
@@ -122,9 +134,17 @@ class SyntheticThermalScenes(BaseSegDataset):
         for scene in range(self.num_scenes):
             daytime = 'night' if self._is_night(scene) else 'day'
             name = f'{self.split}_{scene:05d}_{daytime}'
-            infos.append(dict(img_path=f'synthetic/{name}', ir_path=f'synthetic/ir/{name}', scene=scene,
-                              daytime=daytime, label_map=self.label_map, reduce_zero_label=self.reduce_zero_label,
-                              seg_fields=[]))
+            infos.append(
+                dict(
+                    img_path=f'synthetic/{name}',
+                    ir_path=f'synthetic/ir/{name}',
+                    scene=scene,
+                    daytime=daytime,
+                    label_map=self.label_map,
+                    reduce_zero_label=self.reduce_zero_label,
+                    seg_fields=[],
+                )
+            )
         return infos
 
     def _is_night(self, scene: int) -> bool:

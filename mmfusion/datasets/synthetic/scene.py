@@ -1,4 +1,5 @@
 """One scene from its random streams: who stands where, drawn from far to near and seen by two sensors."""
+
 from dataclasses import dataclass
 
 import cv2
@@ -66,8 +67,9 @@ class _Thing:
     seed: int
 
 
-def render_scene(seed: np.random.SeedSequence, size: tuple[int, int], night: bool,
-                 options: SceneOptions) -> tuple[np.ndarray, np.ndarray]:
+def render_scene(
+    seed: np.random.SeedSequence, size: tuple[int, int], night: bool, options: SceneOptions
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw one scene and take both pictures of it.
 
     Layout, difficulty and the two sensors have random streams of their own: the same seed gives the same labels by day
@@ -92,9 +94,14 @@ def render_scene(seed: np.random.SeedSequence, size: tuple[int, int], night: boo
     glare = trouble.random() < options.glare_fraction
     lift, vents = trouble.uniform(0.14, 0.20), trouble.random()
     height, width = size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
-    camera = Camera(width, height, horizon=height * layout.uniform(0.30, 0.40),
-                    vanishing=width * layout.uniform(0.38, 0.62), focal=height * layout.uniform(1.15, 1.3),
-                    eye=layout.uniform(1.9, 2.3))
+    camera = Camera(
+        width,
+        height,
+        horizon=height * layout.uniform(0.30, 0.40),
+        vanishing=width * layout.uniform(0.38, 0.62),
+        focal=height * layout.uniform(1.15, 1.3),
+        eye=layout.uniform(1.9, 2.3),
+    )
     canvas = Canvas(height, width)
     ground = draw_backdrop(canvas, layout, camera, night)
     if crossover:
@@ -114,8 +121,15 @@ def _children(seed: np.random.SeedSequence, count: int) -> list[np.random.SeedSe
     return [np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i)) for i in range(count)]
 
 
-def _draw_objects(canvas: Canvas, rng: np.random.Generator, camera: Camera, ground: Ground, night: bool, glare: bool,
-                  options: SceneOptions) -> None:
+def _draw_objects(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    camera: Camera,
+    ground: Ground,
+    night: bool,
+    glare: bool,
+    options: SceneOptions,
+) -> None:
     boxes: list[_Box] = []
     present = dict(zip(('warm', 'printed', 'vehicle'), rng.random(3) >= ABSENT))
     marks = _road_marks(rng, camera, ground) if present['printed'] else []
@@ -148,8 +162,9 @@ _KINDS = dict(
 )
 
 
-def _place_class(rng: np.random.Generator, camera: Camera, ground: Ground, name: str, wanted: float,
-                 boxes: list[_Box]) -> list[_Thing]:
+def _place_class(
+    rng: np.random.Generator, camera: Camera, ground: Ground, name: str, wanted: float, boxes: list[_Box]
+) -> list[_Thing]:
     """Find places for objects of one class until they cover about ``wanted`` drawing pixels."""
     things: list[_Thing] = []
     for attempt in range(_ATTEMPTS):
@@ -161,7 +176,7 @@ def _place_class(rng: np.random.Generator, camera: Camera, ground: Ground, name:
         depth, x = _stand(rng, camera, ground, name, kind)
         _, y = camera.project(0.0, depth)
         unit = camera.unit(depth)
-        if area * unit ** 2 > 1.6 * max(wanted, 0.02 * camera.width * camera.height):
+        if area * unit**2 > 1.6 * max(wanted, 0.02 * camera.width * camera.height):
             continue
         frame = (x - wide / 2 * unit, y - tall * unit, x + wide / 2 * unit, y)
         seen = min(frame[2], camera.width) - max(frame[0], 0)
@@ -169,8 +184,8 @@ def _place_class(rng: np.random.Generator, camera: Camera, ground: Ground, name:
         if seen < 0.75 * (frame[2] - frame[0]) or any(_overlap(frame, other) > crowding for other in boxes):
             continue
         boxes.append(frame)
-        wanted -= area * unit ** 2
-        things.append(_Thing(kind, x, y, unit, int(rng.integers(2 ** 62))))
+        wanted -= area * unit**2
+        things.append(_Thing(kind, x, y, unit, int(rng.integers(2**62))))
     return things
 
 
@@ -211,8 +226,10 @@ def _road_marks(rng: np.random.Generator, camera: Camera, ground: Ground) -> lis
         depth = near * rng.uniform(1.25, 1.7)
         stripes = np.arange(ground.left + 0.3, ground.right - 0.6, 1.05)
         return [camera.strip(s, s + 0.5, depth, depth + 1.6) for s in stripes]
-    dashes = [camera.strip(middle - 0.13, middle + 0.13, d, d + 0.28 * near)
-              for d in near * (rng.uniform(0.9, 1.1) + np.array([0.0, 0.55, 1.1]))]
+    dashes = [
+        camera.strip(middle - 0.13, middle + 0.13, d, d + 0.28 * near)
+        for d in near * (rng.uniform(0.9, 1.1) + np.array([0.0, 0.55, 1.1]))
+    ]
     if kind == 1:
         return dashes
     lane, depth = (middle + ground.right) / 2, near * rng.uniform(1.15, 1.35)
@@ -231,6 +248,8 @@ def _overlap(one: _Box, other: _Box) -> float:
 
 def _reduce_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The class that covers most of each image pixel; objects win a tie."""
-    votes = [cv2.resize((label == c).view(np.uint8) * 200, size[::-1], interpolation=cv2.INTER_AREA)
-             for c in reversed(range(NUM_CLASSES))]
+    votes = [
+        cv2.resize((label == c).view(np.uint8) * 200, size[::-1], interpolation=cv2.INTER_AREA)
+        for c in reversed(range(NUM_CLASSES))
+    ]
     return (NUM_CLASSES - 1 - np.argmax(votes, axis=0)).astype(np.uint8)

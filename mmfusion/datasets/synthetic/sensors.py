@@ -1,4 +1,5 @@
 """The two cameras: what a silicon sensor and an uncooled thermal sensor make of a drawn scene."""
+
 import cv2
 import numpy as np
 
@@ -25,8 +26,15 @@ INFRARED_NOISE = dict(pixel=0.010, row=0.006, column=0.008, shading=0.015)
 """Standard deviations in units of heat: temporal noise, row and column offsets, warm optics (low frequency)."""
 
 
-def visible_image(canvas: Canvas, rng: np.random.Generator, camera: Camera, size: tuple[int, int], night: bool,
-                  sun: bool, noise_level: float) -> np.ndarray:
+def visible_image(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    camera: Camera,
+    size: tuple[int, int],
+    night: bool,
+    sun: bool,
+    noise_level: float,
+) -> np.ndarray:
     """Photograph the scene in visible light.
 
     Light falls on the scene, saturated lights bloom, optics blur, photons and electronics add noise, gamma 2 encodes.
@@ -107,10 +115,12 @@ def infrared_image(canvas: Canvas, rng: np.random.Generator, size: tuple[int, in
     image = cv2.resize(canvas.heat, (width, height), interpolation=cv2.INTER_AREA)
     image = cv2.GaussianBlur(image, (0, 0), INFRARED_BLUR * height)
     shading = cv2.resize(rng.standard_normal((3, 4), dtype=np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    noise = (INFRARED_NOISE['pixel'] * rng.standard_normal((height, width), dtype=np.float32)
-             + INFRARED_NOISE['row'] * rng.standard_normal((height, 1), dtype=np.float32)
-             + INFRARED_NOISE['column'] * rng.standard_normal((1, width), dtype=np.float32)
-             + INFRARED_NOISE['shading'] * shading)
+    noise = (
+        INFRARED_NOISE['pixel'] * rng.standard_normal((height, width), dtype=np.float32)
+        + INFRARED_NOISE['row'] * rng.standard_normal((height, 1), dtype=np.float32)
+        + INFRARED_NOISE['column'] * rng.standard_normal((1, width), dtype=np.float32)
+        + INFRARED_NOISE['shading'] * shading
+    )
     return _quantise(gain * (image + noise_level * noise) + offset)
 
 

@@ -1,4 +1,5 @@
 """Cars and vans, seen from the side, from the front and from behind (label ``VEHICLE``)."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,22 +28,40 @@ NIGHT_SHEEN = (0.035, 0.07)
 
 # Outlines in shares of length and height, nose to the right, y upwards: (body, windows).
 _SALOON = (
-    ((-0.50, 0.22), (-0.50, 0.56), (-0.46, 0.64), (-0.33, 0.67), (-0.22, 0.98), (0.06, 1.0), (0.22, 0.66), (0.44, 0.58),
-     (0.50, 0.48), (0.50, 0.22)),
-    (((-0.29, 0.67), (-0.20, 0.93), (-0.07, 0.94), (-0.07, 0.67)),
-     ((-0.04, 0.67), (-0.04, 0.94), (0.05, 0.94), (0.17, 0.67))))
+    (
+        (-0.50, 0.22),
+        (-0.50, 0.56),
+        (-0.46, 0.64),
+        (-0.33, 0.67),
+        (-0.22, 0.98),
+        (0.06, 1.0),
+        (0.22, 0.66),
+        (0.44, 0.58),
+        (0.50, 0.48),
+        (0.50, 0.22),
+    ),
+    (
+        ((-0.29, 0.67), (-0.20, 0.93), (-0.07, 0.94), (-0.07, 0.67)),
+        ((-0.04, 0.67), (-0.04, 0.94), (0.05, 0.94), (0.17, 0.67)),
+    ),
+)
 _HATCHBACK = (
     ((-0.50, 0.22), (-0.50, 0.60), (-0.42, 0.97), (0.04, 1.0), (0.24, 0.68), (0.45, 0.60), (0.50, 0.48), (0.50, 0.22)),
-    (((-0.44, 0.66), (-0.37, 0.92), (-0.14, 0.94), (-0.14, 0.66)),
-     ((-0.11, 0.66), (-0.11, 0.94), (0.03, 0.94), (0.18, 0.66))))
+    (
+        ((-0.44, 0.66), (-0.37, 0.92), (-0.14, 0.94), (-0.14, 0.66)),
+        ((-0.11, 0.66), (-0.11, 0.94), (0.03, 0.94), (0.18, 0.66)),
+    ),
+)
 _VAN = (
     ((-0.50, 0.17), (-0.50, 0.97), (-0.47, 1.0), (0.26, 1.0), (0.40, 0.62), (0.48, 0.54), (0.50, 0.44), (0.50, 0.17)),
-    (((0.10, 0.60), (0.10, 0.90), (0.24, 0.90), (0.34, 0.60)),))
+    (((0.10, 0.60), (0.10, 0.90), (0.24, 0.90), (0.34, 0.60)),),
+)
 _TYPES = ((_SALOON, 4.3, 1.48), (_HATCHBACK, 3.8, 1.52), (_VAN, 4.9, 2.15))
 
 
-def _draw_body(canvas: Canvas, rng: np.random.Generator, outline: np.ndarray, night: bool, unit: float,
-               heat: float) -> None:
+def _draw_body(
+    canvas: Canvas, rng: np.random.Generator, outline: np.ndarray, night: bool, unit: float, heat: float
+) -> None:
     paint = PAINTS[rng.integers(len(PAINTS))] * rng.uniform(0.8, 1.0)
     sheen = rng.uniform(*NIGHT_SHEEN)
     canvas.fill(outline, colour=paint, heat=heat, label=VEHICLE)
@@ -53,8 +72,9 @@ def _draw_body(canvas: Canvas, rng: np.random.Generator, outline: np.ndarray, ni
         canvas.fill(np.where(outline[:, 1:] < middle, outline + (0, 0.12 * unit), outline), light=0.006 + 0.03 * paint)
 
 
-def draw_vehicle_side(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, night: bool,
-                      glare: bool) -> None:
+def draw_vehicle_side(
+    canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, night: bool, glare: bool
+) -> None:
     """Draw a vehicle from the side.
 
     Args:
@@ -85,20 +105,27 @@ def draw_vehicle_side(canvas: Canvas, rng: np.random.Generator, x: float, y: flo
     for share in (-0.30, 0.31):
         wheel = place((share, 0.0))[None] - (0, radius)
         canvas.fill(ellipse(*wheel[0], radius, radius), colour=_TYRE, heat=TYRE_HEAT, label=VEHICLE)
-        canvas.fill(ellipse(*wheel[0], 0.5 * radius, 0.5 * radius), colour=linear((150, 150, 150)),
-                    heat=TYRE_HEAT + 0.12, light=0.03 * night)
-    canvas.fill(place([(-0.53, 0.08), (-0.53, 0.18), (-0.42, 0.18), (-0.42, 0.08)]), colour=_DARK, heat=HOT_HEAT,
-                label=VEHICLE)
+        canvas.fill(
+            ellipse(*wheel[0], 0.5 * radius, 0.5 * radius),
+            colour=linear((150, 150, 150)),
+            heat=TYRE_HEAT + 0.12,
+            light=0.03 * night,
+        )
+    canvas.fill(
+        place([(-0.53, 0.08), (-0.53, 0.18), (-0.42, 0.18), (-0.42, 0.08)]), colour=_DARK, heat=HOT_HEAT, label=VEHICLE
+    )
     front, rear = place((0.475, 0.45)), place((-0.485, 0.52))
     lamp = 0.13 * unit
     canvas.fill(ellipse(*front, lamp, lamp), colour=_LAMP_GLASS, light=_HEAD_LIGHT * HEAD_LIGHT * night * 0.6)
-    canvas.fill(ellipse(*rear, 0.7 * lamp, 1.2 * lamp), colour=linear((40, 30, 160)),
-                light=_TAIL_LIGHT * TAIL_LIGHT * night)
+    canvas.fill(
+        ellipse(*rear, 0.7 * lamp, 1.2 * lamp), colour=linear((40, 30, 160)), light=_TAIL_LIGHT * TAIL_LIGHT * night
+    )
     canvas.pools.append((x + mirror * 0.85 * size[0], y, (1.8 if glare else 1.3) * unit, 0.35 * unit, 0.5))
 
 
-def draw_vehicle_end(canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, night: bool,
-                     glare: bool, front: bool) -> None:
+def draw_vehicle_end(
+    canvas: Canvas, rng: np.random.Generator, x: float, y: float, unit: float, night: bool, glare: bool, front: bool
+) -> None:
     """Draw a vehicle from the front or from behind; see ``draw_vehicle_side``.
 
     Args:
@@ -120,25 +147,50 @@ def draw_vehicle_end(canvas: Canvas, rng: np.random.Generator, x: float, y: floa
 
     canvas.fill(ellipse(x, y - 0.02 * unit, 1.05 * half * unit, 0.14 * unit), colour=linear((34, 34, 34)), heat=0.55)
     for side in (-1, 1):
-        canvas.fill(place([(side * 0.62, 0.0), (side * 0.94, 0.0), (side * 0.94, 0.26), (side * 0.62, 0.26)]),
-                    colour=_TYRE, heat=TYRE_HEAT, label=VEHICLE)
+        canvas.fill(
+            place([(side * 0.62, 0.0), (side * 0.94, 0.0), (side * 0.94, 0.26), (side * 0.62, 0.26)]),
+            colour=_TYRE,
+            heat=TYRE_HEAT,
+            label=VEHICLE,
+        )
     shoulder, roof = (0.66, 0.88) if van else (0.60, 0.66)
-    outline = place([(-0.98, 0.14), (-1.0, 0.50), (-0.95, shoulder), (-roof, 0.97), (-roof + 0.1, 1.0),
-                     (roof - 0.1, 1.0), (roof, 0.97), (0.95, shoulder), (1.0, 0.50), (0.98, 0.14)])
+    outline = place(
+        [
+            (-0.98, 0.14),
+            (-1.0, 0.50),
+            (-0.95, shoulder),
+            (-roof, 0.97),
+            (-roof + 0.1, 1.0),
+            (roof - 0.1, 1.0),
+            (roof, 0.97),
+            (0.95, shoulder),
+            (1.0, 0.50),
+            (0.98, 0.14),
+        ]
+    )
     _draw_body(canvas, rng, outline, night, unit, skin)
-    canvas.fill(place([(-0.84, shoulder), (-roof + 0.08, 0.93), (roof - 0.08, 0.93), (0.84, shoulder)]), colour=_GLASS,
-                heat=GLASS_HEAT, light=0.02 * night)
+    canvas.fill(
+        place([(-0.84, shoulder), (-roof + 0.08, 0.93), (roof - 0.08, 0.93), (0.84, shoulder)]),
+        colour=_GLASS,
+        heat=GLASS_HEAT,
+        light=0.02 * night,
+    )
     canvas.fill(place([(-0.96, 0.14), (-0.96, 0.22), (0.96, 0.22), (0.96, 0.14)]), colour=_DARK, label=VEHICLE)
     lamp = 0.15 * unit
     if front:
         canvas.fill(place([(-0.9, 0.42), (-0.86, shoulder - 0.02), (0.86, shoulder - 0.02), (0.9, 0.42)]), heat=engine)
-        canvas.fill(place([(-0.42, 0.26), (-0.42, 0.44), (0.42, 0.44), (0.42, 0.26)]), colour=_DARK,
-                    heat=HOT_HEAT - 0.06)
+        canvas.fill(
+            place([(-0.42, 0.26), (-0.42, 0.44), (0.42, 0.44), (0.42, 0.26)]), colour=_DARK, heat=HOT_HEAT - 0.06
+        )
     else:
-        canvas.fill(place([(-0.25, 0.30), (-0.25, 0.42), (0.25, 0.42), (0.25, 0.30)]), colour=linear((214, 220, 222)),
-                    light=0.05 * night)
-        canvas.fill(ellipse(*place((-0.55, 0.13)), 0.13 * unit, 0.10 * unit), colour=_DARK, heat=HOT_HEAT,
-                    label=VEHICLE)
+        canvas.fill(
+            place([(-0.25, 0.30), (-0.25, 0.42), (0.25, 0.42), (0.25, 0.30)]),
+            colour=linear((214, 220, 222)),
+            light=0.05 * night,
+        )
+        canvas.fill(
+            ellipse(*place((-0.55, 0.13)), 0.13 * unit, 0.10 * unit), colour=_DARK, heat=HOT_HEAT, label=VEHICLE
+        )
     power = _HEAD_LIGHT * HEAD_LIGHT * (GLARE if glare else 1.0) if front else _TAIL_LIGHT * TAIL_LIGHT
     for side in (-0.74, 0.74):
         centre = place((side, 0.47))

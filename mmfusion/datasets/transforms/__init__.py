@@ -4,6 +4,7 @@ Geometric transforms of mmcv and mmseg (``Resize``, ``RandomResize``, ``RandomCr
 ``Pad``) then treat both modalities and the labels alike. Photometric ones belong into :class:`ApplyToModality`. One
 trap of OpenCV: ``RandomRotate(pad_val=x)`` fills only the first channel with x and the others with 0, so leave it at 0.
 """
+
 from .apply_to_modality import ApplyToModality
 from .load_pair import LoadPairFromFile
 from .load_pair_annotations import LoadPairAnnotations

@@ -1,4 +1,5 @@
 """Photometric transforms for one image of the pair."""
+
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -44,10 +45,9 @@ class ApplyToModality(BaseTransform):
         [0, 0, 0, 10]
     """
 
-    def __init__(self,
-                 transforms: dict | Callable | Sequence[dict | Callable],
-                 modality: str = 'visible',
-                 dtype: str = 'uint8') -> None:
+    def __init__(
+        self, transforms: dict | Callable | Sequence[dict | Callable], modality: str = 'visible', dtype: str = 'uint8'
+    ) -> None:
         if modality not in _PARTS:
             raise ValueError(f'modality must be one of {tuple(_PARTS)}, but is {modality!r}.')
         if dtype not in ('uint8', 'float32'):
@@ -72,9 +72,11 @@ class ApplyToModality(BaseTransform):
             old, new = before.get(key, ...), after.get(key, ...)
             same = old is new or (not isinstance(old, np.ndarray) and not isinstance(new, np.ndarray) and old == new)
             if not same:
-                raise ValueError(f'A transform wrapped for the {self.modality} image changed {key!r}: '
-                                 f'{self.transforms}. Geometric transforms must treat both images alike; put them '
-                                 'outside of ApplyToModality.')
+                raise ValueError(
+                    f'A transform wrapped for the {self.modality} image changed {key!r}: '
+                    f'{self.transforms}. Geometric transforms must treat both images alike; put them '
+                    'outside of ApplyToModality.'
+                )
 
     def transform(self, results: dict) -> dict | None:
         """Apply the wrapped transforms to the chosen part of ``results['img']``.
@@ -87,8 +89,10 @@ class ApplyToModality(BaseTransform):
         """
         img = results['img']
         if img.ndim != 3 or img.shape[2] != 4:
-            raise ValueError(f'A pair is one image with four channels (B, G, R, infrared), but this one has shape '
-                             f'{img.shape}. Load it with LoadPairFromFile.')
+            raise ValueError(
+                f'A pair is one image with four channels (B, G, R, infrared), but this one has shape '
+                f'{img.shape}. Load it with LoadPairFromFile.'
+            )
         part = img[..., _PARTS[self.modality]]
         # A copy of its own, since some transforms write in place.
         given = np.array(self._cast(part, self.dtype), order='C')
@@ -99,9 +103,11 @@ class ApplyToModality(BaseTransform):
         changed = after['img']
         changed = changed[..., None] if changed.ndim == 2 else changed
         if changed.shape != part.shape:
-            raise ValueError(f'A transform wrapped for the {self.modality} image changed its shape from {part.shape} '
-                             f'to {changed.shape}: {self.transforms}. Geometric transforms must treat both images '
-                             'alike; put them outside of ApplyToModality.')
+            raise ValueError(
+                f'A transform wrapped for the {self.modality} image changed its shape from {part.shape} '
+                f'to {changed.shape}: {self.transforms}. Geometric transforms must treat both images '
+                'alike; put them outside of ApplyToModality.'
+            )
         results = dict(after, img=img.copy())
         if not np.array_equal(changed, given):
             results['img'][..., _PARTS[self.modality]] = self._cast(changed, img.dtype)

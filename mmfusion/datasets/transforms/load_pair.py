@@ -1,4 +1,5 @@
 """Reading a visible and an infrared file into one image."""
+
 import io
 from collections.abc import Sequence
 
@@ -63,19 +64,23 @@ class LoadPairFromFile(BaseTransform):
         ((4, 6, 4), [1.0, 2.0, 3.0, 127.502])
     """
 
-    def __init__(self,
-                 to_float32: bool = False,
-                 ir_channel: str | int = 'mean',
-                 ir_range: str | Sequence[float] = 'dtype',
-                 vi_range: str | Sequence[float] = 'dtype',
-                 imdecode_backend: str = 'cv2',
-                 backend_args: dict | None = None) -> None:
+    def __init__(
+        self,
+        to_float32: bool = False,
+        ir_channel: str | int = 'mean',
+        ir_range: str | Sequence[float] = 'dtype',
+        vi_range: str | Sequence[float] = 'dtype',
+        imdecode_backend: str = 'cv2',
+        backend_args: dict | None = None,
+    ) -> None:
         # `0 == False`: a bool is no channel.
         if ir_channel != 'mean' and (isinstance(ir_channel, bool) or ir_channel not in (0, 1, 2)):
             raise ValueError(f"ir_channel must be 'mean' or a channel 0, 1, 2 (B, G, R), but is {ir_channel!r}.")
         if imdecode_backend not in _BACKENDS:
-            raise ValueError(f'imdecode_backend must be one of {_BACKENDS}, but is {imdecode_backend!r}; others do not '
-                             'keep 16 bit, or not the order of the colours.')
+            raise ValueError(
+                f'imdecode_backend must be one of {_BACKENDS}, but is {imdecode_backend!r}; others do not '
+                'keep 16 bit, or not the order of the colours.'
+            )
         self.to_float32 = to_float32
         self.ir_channel = ir_channel
         self.ir_range = _check_range('ir_range', ir_range)
@@ -114,15 +119,22 @@ class LoadPairFromFile(BaseTransform):
         img = img[..., None] if img.ndim == 2 else img
         channels = img.shape[2] if img.ndim == 3 else None
         if channels in (2, 4):  # grey or colour with alpha
-            img = img[..., :channels - 1]
+            img = img[..., : channels - 1]
         elif channels not in (1, 3):
-            raise ValueError(f'The {what} image must have one or three channels, an alpha channel aside, but {path} '
-                             f'has shape {img.shape}.')
+            raise ValueError(
+                f'The {what} image must have one or three channels, an alpha channel aside, but {path} '
+                f'has shape {img.shape}.'
+            )
         return img
 
     @staticmethod
-    def _to_scale(img: np.ndarray, value_range: str | tuple[float, float], path: str, name: str,
-                  float_range: tuple[float, float] | None) -> np.ndarray:
+    def _to_scale(
+        img: np.ndarray,
+        value_range: str | tuple[float, float],
+        path: str,
+        name: str,
+        float_range: tuple[float, float] | None,
+    ) -> np.ndarray:
         """Raw values to 0..255: uint8 as it is, everything else as float32."""
         if value_range == 'dtype' and img.dtype.kind == 'f' and float_range is not None:
             value_range = float_range
@@ -130,9 +142,11 @@ class LoadPairFromFile(BaseTransform):
             if img.dtype == np.uint8:
                 return img
             if img.dtype != np.uint16:
-                raise ValueError(f'{path} holds {img.dtype} values, whose range is unknown: give {name}=(low, high), '
-                                 'the raw values that become 0 and 255.')
-            value_range = (0., 65535.)
+                raise ValueError(
+                    f'{path} holds {img.dtype} values, whose range is unknown: give {name}=(low, high), '
+                    'the raw values that become 0 and 255.'
+                )
+            value_range = (0.0, 65535.0)
         low, high = value_range
         # float64 in between: float32 cannot hold (value - low) of wide integers exactly.
         scaled = (img.astype(np.float64) - low) * (255 / (high - low))
@@ -142,16 +156,18 @@ class LoadPairFromFile(BaseTransform):
         if ir.shape[2] == 1:
             return ir
         if self.ir_channel != 'mean':
-            return ir[..., self.ir_channel:self.ir_channel + 1]
+            return ir[..., self.ir_channel : self.ir_channel + 1]
         mean = ir.mean(axis=2, keepdims=True, dtype=np.float64)
         return np.rint(mean) if eight_bit else mean
 
-    def join(self,
-             vi: np.ndarray,
-             ir: np.ndarray,
-             vi_name: str = 'the visible image',
-             ir_name: str = 'the infrared image',
-             float_range: tuple[float, float] | None = None) -> np.ndarray:
+    def join(
+        self,
+        vi: np.ndarray,
+        ir: np.ndarray,
+        vi_name: str = 'the visible image',
+        ir_name: str = 'the infrared image',
+        float_range: tuple[float, float] | None = None,
+    ) -> np.ndarray:
         """Make one image of two that are in memory, by the rules for files.
 
         Args:
@@ -179,7 +195,8 @@ class LoadPairFromFile(BaseTransform):
             raise ValueError(
                 f'The two images of a pair must have the same size, but {vi_name} has {vi.shape[0]}x{vi.shape[1]} and '
                 f'{ir_name} has {ir.shape[0]}x{ir.shape[1]} pixels (height x width). Register the pair, then resize or '
-                'crop both to the same area before loading.')
+                'crop both to the same area before loading.'
+            )
         vi = self._to_scale(vi, self.vi_range, vi_name, 'vi_range', float_range)
         ir = self._to_scale(ir, self.ir_range, ir_name, 'ir_range', float_range)
 
@@ -201,13 +218,17 @@ class LoadPairFromFile(BaseTransform):
         vi_path = results.get('vi_path', results.get('img_path'))
         ir_path = results.get('ir_path')
         if vi_path is None or ir_path is None:
-            raise ValueError('A pair needs `vi_path` (or `img_path`) and `ir_path`, but there are only the keys '
-                             f'{sorted(results)}. Use PairedSegDataset or one of its subclasses.')
+            raise ValueError(
+                'A pair needs `vi_path` (or `img_path`) and `ir_path`, but there are only the keys '
+                f'{sorted(results)}. Use PairedSegDataset or one of its subclasses.'
+            )
         img = self.join(self._read(vi_path, 'visible'), self._read(ir_path, 'infrared'), vi_path, ir_path)
         results.update(img=img, img_path=vi_path, vi_path=vi_path, img_shape=img.shape[:2], ori_shape=img.shape[:2])
         return results
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(to_float32={self.to_float32}, ir_channel={self.ir_channel!r}, '
-                f'ir_range={self.ir_range!r}, vi_range={self.vi_range!r}, '
-                f'imdecode_backend={self.imdecode_backend!r}, backend_args={self.backend_args})')
+        return (
+            f'{type(self).__name__}(to_float32={self.to_float32}, ir_channel={self.ir_channel!r}, '
+            f'ir_range={self.ir_range!r}, vi_range={self.vi_range!r}, '
+            f'imdecode_backend={self.imdecode_backend!r}, backend_args={self.backend_args})'
+        )

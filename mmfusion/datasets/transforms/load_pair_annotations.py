@@ -1,4 +1,5 @@
 """Reading a label map and checking that it can be meant."""
+
 import mmcv
 import numpy as np
 from mmengine import fileio
@@ -32,11 +33,13 @@ class LoadPairAnnotations(LoadAnnotations):
         ValueError: It is no label map, or does not fit the pair or the classes.
     """
 
-    def __init__(self,
-                 num_classes: int | None = None,
-                 ignore_index: int | None = None,
-                 imdecode_backend: str = 'pillow',
-                 backend_args: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        ignore_index: int | None = None,
+        imdecode_backend: str = 'pillow',
+        backend_args: dict | None = None,
+    ) -> None:
         super().__init__(imdecode_backend=imdecode_backend, backend_args=backend_args)
         if num_classes is not None and not 1 <= num_classes <= 256:
             raise ValueError(f'num_classes must be in 1..256 (labels have 8 bit), but is {num_classes}.')
@@ -59,27 +62,35 @@ class LoadPairAnnotations(LoadAnnotations):
         if label is None:
             raise ValueError(f'The label file cannot be read: {path} (unknown format, or the file is damaged).')
         if label.ndim != 2:
-            raise ValueError(f'A label map has one channel that holds class ids, but {path} has shape {label.shape}: '
-                             'it is a colour picture of the labels. Convert it to ids, or use '
-                             'imdecode_backend="pillow" if it is a palette image.')
+            raise ValueError(
+                f'A label map has one channel that holds class ids, but {path} has shape {label.shape}: '
+                'it is a colour picture of the labels. Convert it to ids, or use '
+                'imdecode_backend="pillow" if it is a palette image.'
+            )
         if label.dtype.kind == 'f' or label.min() < 0 or label.max() > 255:
-            raise ValueError(f'Class ids must be whole numbers in 0..255, but {path} holds {label.dtype} values from '
-                             f'{label.min()} to {label.max()}.')
+            raise ValueError(
+                f'Class ids must be whole numbers in 0..255, but {path} holds {label.dtype} values from '
+                f'{label.min()} to {label.max()}.'
+            )
         return label.astype(np.uint8)
 
     def _load_seg_map(self, results: dict) -> None:
         path = results.get('seg_map_path')
         if path is None:
-            raise ValueError(f"There is no label for {results.get('img_path')}: remove LoadPairAnnotations from the "
-                             "pipeline, or give the dataset a data_prefix['seg_map_path'].")
+            raise ValueError(
+                f'There is no label for {results.get("img_path")}: remove LoadPairAnnotations from the '
+                "pipeline, or give the dataset a data_prefix['seg_map_path']."
+            )
         if 'ori_shape' not in results:
             raise ValueError('LoadPairAnnotations compares the label with the pair: put LoadPairFromFile before it.')
         label = self._read(path)
         if label.shape != tuple(results['ori_shape'][:2]):
             height, width = results['ori_shape'][:2]
-            raise ValueError(f'The label {path} has {label.shape[0]}x{label.shape[1]} pixels (height x width), but its '
-                             f"image {results.get('img_path')} has {height}x{width}. Resize the label with "
-                             'nearest-neighbour interpolation, or correct the pairing.')
+            raise ValueError(
+                f'The label {path} has {label.shape[0]}x{label.shape[1]} pixels (height x width), but its '
+                f'image {results.get("img_path")} has {height}x{width}. Resize the label with '
+                'nearest-neighbour interpolation, or correct the pairing.'
+            )
 
         ignore_index = results.get('ignore_index', 255) if self.ignore_index is None else self.ignore_index
         # 8-bit ids: a table of 256 entries replaces mmseg's comparison of the whole map with every old id.
@@ -103,10 +114,13 @@ class LoadPairAnnotations(LoadAnnotations):
                     f'The label {path} holds the id(s) {wrong}, which no class has: allowed are 0..{num_classes - 1} '
                     f'and the ignore index {ignore_index}, after reduce_zero_label='
                     f'{reduced} and label_map={label_map}. Correct the '
-                    'classes or reduce_zero_label of the dataset, or convert the labels.')
+                    'classes or reduce_zero_label of the dataset, or convert the labels.'
+                )
         results['gt_seg_map'] = table.astype(np.uint8)[label]
         results.setdefault('seg_fields', []).append('gt_seg_map')
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_classes={self.num_classes}, ignore_index={self.ignore_index}, '
-                f'imdecode_backend={self.imdecode_backend!r}, backend_args={self.backend_args})')
+        return (
+            f'{type(self).__name__}(num_classes={self.num_classes}, ignore_index={self.ignore_index}, '
+            f'imdecode_backend={self.imdecode_backend!r}, backend_args={self.backend_args})'
+        )

@@ -1,4 +1,5 @@
 """Pair and label to tensors."""
+
 from collections.abc import Sequence
 
 from mmseg.datasets.transforms import PackSegInputs

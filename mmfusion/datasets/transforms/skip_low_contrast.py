@@ -1,4 +1,5 @@
 """Leaves out crops that show next to nothing."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 

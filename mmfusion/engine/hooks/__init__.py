@@ -1,4 +1,5 @@
 """Hooks of the training and test loops."""
+
 # mmseg's hooks must be registered before a config asks for one; see mmfusion.models.
 import mmseg.engine.hooks  # noqa: F401
 
@@ -9,6 +10,10 @@ from .fusion_visualization_hook import FusionVisualizationHook
 from .iter_seed_hook import IterSeedHook
 
 __all__ = [
-    'AttributionFusionLossHook', 'CheckpointArchitectureHook', 'FusedImageHook', 'FusionVisualizationHook',
-    'IterSeedHook', 'infrared_shares'
+    'AttributionFusionLossHook',
+    'CheckpointArchitectureHook',
+    'FusedImageHook',
+    'FusionVisualizationHook',
+    'IterSeedHook',
+    'infrared_shares',
 ]

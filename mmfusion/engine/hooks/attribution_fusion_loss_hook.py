@@ -1,4 +1,5 @@
 """Keeps the attribution fusion loss in step with the state of the segmentation network."""
+
 from mmengine.hooks import Hook
 from mmengine.model import ExponentialMovingAverage
 from mmengine.runner import Runner
@@ -52,12 +53,14 @@ class AttributionFusionLossHook(Hook):
 
     priority = 'NORMAL'
 
-    def __init__(self,
-                 warmup_iters: int = 0,
-                 ramp_iters: int = 0,
-                 source: str = 'live',
-                 momentum: float = 0.001,
-                 interval: int = 50) -> None:
+    def __init__(
+        self,
+        warmup_iters: int = 0,
+        ramp_iters: int = 0,
+        source: str = 'live',
+        momentum: float = 0.001,
+        interval: int = 50,
+    ) -> None:
         for name, value in (('warmup_iters', warmup_iters), ('ramp_iters', ramp_iters), ('interval', interval)):
             if value < 0:
                 raise ValueError(f'{name} must not be negative, got {value}')
@@ -89,8 +92,10 @@ class AttributionFusionLossHook(Hook):
         """
         model = bare_model(runner)
         if not hasattr(model, 'set_attribution_source'):
-            raise TypeError(f'AttributionFusionLossHook works on a FusionSegmentor, but the model is a '
-                            f'{type(model).__name__}; remove the hook or wrap the model')
+            raise TypeError(
+                f'AttributionFusionLossHook works on a FusionSegmentor, but the model is a '
+                f'{type(model).__name__}; remove the hook or wrap the model'
+            )
         if self.source == 'ema':
             self._average = ExponentialMovingAverage(model.segmentor, momentum=self.momentum, update_buffers=True)
 
@@ -113,11 +118,9 @@ class AttributionFusionLossHook(Hook):
         """Set the strength of this iteration."""
         bare_model(runner).attribution_strength = self.strength(runner.iter)
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         """Update the running mean and the record."""
         model = bare_model(runner)
         if self._average is not None:

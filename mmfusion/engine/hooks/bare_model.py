@@ -1,4 +1,5 @@
 """The model inside whatever the runner put around it."""
+
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn

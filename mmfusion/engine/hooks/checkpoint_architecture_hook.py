@@ -1,4 +1,5 @@
 """Refuses checkpoints of another architecture."""
+
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 

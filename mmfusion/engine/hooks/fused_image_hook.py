@@ -1,4 +1,5 @@
 """Writes fused images while testing."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +24,9 @@ class FusedImageHook(Hook):
         self.out_dir = Path(out_dir)
         self._written: dict[str, str] = {}
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict,
-                        outputs: Sequence[SegDataSample]) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
+    ) -> None:
         """Write the images of one batch.
 
         Raises:
@@ -36,8 +38,10 @@ class FusedImageHook(Hook):
             source = str(sample.metainfo['img_path'])
             path = self.out_dir / f'{Path(source).stem}.png'
             if self._written.setdefault(path.name, source) != source:
-                raise ValueError(f'{source} and {self._written[path.name]} would both be written to {path}; test one '
-                                 'folder at a time')
+                raise ValueError(
+                    f'{source} and {self._written[path.name]} would both be written to {path}; test one '
+                    'folder at a time'
+                )
             image = to_uint8(sample.fused_img.data)
             if not cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image):
                 raise OSError(f'could not write {path}')

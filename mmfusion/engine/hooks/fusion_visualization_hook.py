@@ -1,4 +1,5 @@
 """Panels of predictions while validating and testing."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from mmfusion.registry import HOOKS
 from mmfusion.visualization import draw_panel, to_uint8
 
 
-def panel_of(pair: Tensor, sample: SegDataSample, classes: Sequence[str],
-             palette: Sequence[Sequence[int]]) -> np.ndarray:
+def panel_of(
+    pair: Tensor, sample: SegDataSample, classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> np.ndarray:
     """Draw the panel of one prediction.
 
     Args:
@@ -38,8 +40,15 @@ def panel_of(pair: Tensor, sample: SegDataSample, classes: Sequence[str],
     if label is not None and label.shape != fused.shape[:2]:
         label = None  # The pipeline resized or padded the labels too; they no longer match the original.
     return draw_panel(
-        np.ascontiguousarray(image[..., 2::-1]), image[..., 3], fused, sample.fusion_weights.data[0].cpu().numpy(),
-        sample.pred_sem_seg.data[0].cpu().numpy(), label, classes, palette)
+        np.ascontiguousarray(image[..., 2::-1]),
+        image[..., 3],
+        fused,
+        sample.fusion_weights.data[0].cpu().numpy(),
+        sample.pred_sem_seg.data[0].cpu().numpy(),
+        label,
+        classes,
+        palette,
+    )
 
 
 @HOOKS.register_module()
@@ -59,7 +68,7 @@ class FusionVisualizationHook(Hook):
         ValueError: ``interval`` is not positive.
     """
 
-    def __init__(self, draw: bool = False, interval: int = 50, show: bool = False, wait_time: float = 0.) -> None:
+    def __init__(self, draw: bool = False, interval: int = 50, show: bool = False, wait_time: float = 0.0) -> None:
         if interval < 1:
             raise ValueError(f'interval must be positive, got {interval}; use draw=False for no pictures')
         self._visualizer: Visualizer = Visualizer.get_current_instance()
@@ -69,14 +78,16 @@ class FusionVisualizationHook(Hook):
         self.wait_time = wait_time
         self._test_index = 0
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict,
-                       outputs: Sequence[SegDataSample]) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
+    ) -> None:
         """Draw the first prediction of some batches."""
         if self.draw and batch_idx % self.interval == 0:
             self._add('val', data_batch['inputs'][0], outputs[0], runner.iter)
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict,
-                        outputs: Sequence[SegDataSample]) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
+    ) -> None:
         """Draw every prediction."""
         if not self.draw:
             return

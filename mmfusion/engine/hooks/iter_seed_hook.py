@@ -1,4 +1,5 @@
 """Random numbers of the model that depend on the iteration, not on what ran before it."""
+
 from functools import partial
 
 import torch

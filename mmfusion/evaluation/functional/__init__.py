@@ -1,4 +1,5 @@
 """Fusion metrics as pure functions of tensors (B, 1, H, W) in 0..255."""
+
 from .contrast import average_gradient, spatial_frequency, standard_deviation
 from .correlation import correlation_coefficient, sum_of_correlations_of_differences
 from .error import mean_squared_error, peak_signal_to_noise_ratio
@@ -9,9 +10,22 @@ from .suite import CONVENTIONS, FUSION_METRICS, check_metric_names, fusion_metri
 from .vif import fusion_visual_information_fidelity, visual_information_fidelity
 
 __all__ = [
-    'CONVENTIONS', 'FUSION_METRICS', 'average_gradient', 'check_metric_names', 'correlation_coefficient',
-    'edge_preservation', 'entropy', 'fusion_metrics', 'fusion_structural_similarity',
-    'fusion_visual_information_fidelity', 'mean_squared_error', 'mutual_information', 'peak_signal_to_noise_ratio',
-    'spatial_frequency', 'standard_deviation', 'structural_similarity', 'sum_of_correlations_of_differences',
-    'visual_information_fidelity'
+    'CONVENTIONS',
+    'FUSION_METRICS',
+    'average_gradient',
+    'check_metric_names',
+    'correlation_coefficient',
+    'edge_preservation',
+    'entropy',
+    'fusion_metrics',
+    'fusion_structural_similarity',
+    'fusion_visual_information_fidelity',
+    'mean_squared_error',
+    'mutual_information',
+    'peak_signal_to_noise_ratio',
+    'spatial_frequency',
+    'standard_deviation',
+    'structural_similarity',
+    'sum_of_correlations_of_differences',
+    'visual_information_fidelity',
 ]

@@ -1,4 +1,5 @@
 """What every fusion metric needs: the check of its images, the correlation of two, a windowed mean."""
+
 import math
 from collections.abc import Sequence
 
@@ -33,23 +34,32 @@ def as_images(**images: Tensor) -> tuple[Tensor, ...]:
     checked = []
     for name, image in images.items():
         if not isinstance(image, Tensor):
-            raise TypeError(f'{name} must be a torch.Tensor, but is {type(image).__name__}; '
-                            'use torch.from_numpy(array)[None, None] for a grey array')
+            raise TypeError(
+                f'{name} must be a torch.Tensor, but is {type(image).__name__}; '
+                'use torch.from_numpy(array)[None, None] for a grey array'
+            )
         if image.dtype == torch.bool or image.is_complex():
-            raise TypeError(f'{name} must hold grey values, but its dtype is {image.dtype}; convert it to '
-                            'float or uint8')
+            raise TypeError(
+                f'{name} must hold grey values, but its dtype is {image.dtype}; convert it to float or uint8'
+            )
         if image.ndim != 4 or image.shape[1] != 1:
-            raise ValueError(f'{name} must have the shape (B, 1, H, W), but has {tuple(image.shape)}; convert colour '
-                             'to luminance and add the missing dimensions')
+            raise ValueError(
+                f'{name} must have the shape (B, 1, H, W), but has {tuple(image.shape)}; convert colour '
+                'to luminance and add the missing dimensions'
+            )
         if image.shape[0] < 1 or min(image.shape[2:]) < 2:
-            raise ValueError(f'{name} must hold at least one image of 2x2 pixels, but has the shape '
-                             f'{tuple(image.shape)}')
+            raise ValueError(
+                f'{name} must hold at least one image of 2x2 pixels, but has the shape {tuple(image.shape)}'
+            )
         if image.shape != first.shape:
-            raise ValueError(f'{name} has the shape {tuple(image.shape)}, but {first_name} has {tuple(first.shape)}; '
-                             'resize or crop them to one shape')
+            raise ValueError(
+                f'{name} has the shape {tuple(image.shape)}, but {first_name} has {tuple(first.shape)}; '
+                'resize or crop them to one shape'
+            )
         if image.device != first.device:
-            raise ValueError(f'{name} is on {image.device}, but {first_name} is on {first.device}; move them to '
-                             'one device')
+            raise ValueError(
+                f'{name} is on {image.device}, but {first_name} is on {first.device}; move them to one device'
+            )
         image = image.double()
         low, high = (bound.item() for bound in image.aminmax())
         # aminmax hands a NaN on, and no comparison with NaN is true.
@@ -108,7 +118,7 @@ def gaussian_window(size: int, sigma: float) -> tuple[float, ...]:
     Returns:
         tuple[float, ...]: ``size`` weights.
     """
-    weights = [math.exp(-(position - (size - 1) / 2)**2 / (2 * sigma**2)) for position in range(size)]
+    weights = [math.exp(-((position - (size - 1) / 2) ** 2) / (2 * sigma**2)) for position in range(size)]
     return tuple(weight / sum(weights) for weight in weights)
 
 

@@ -1,4 +1,5 @@
 """Metrics of the fused image alone: contrast and activity."""
+
 import torch
 from torch import Tensor
 
@@ -27,7 +28,7 @@ def standard_deviation(image: Tensor) -> Tensor:
         >>> standard_deviation(torch.tensor([[[[0., 0.], [255., 255.]]]]))
         tensor([127.5000], dtype=torch.float64)
     """
-    image, = as_images(image=image)
+    (image,) = as_images(image=image)
     return centred(image).square().mean(dim=(1, 2, 3)).sqrt()
 
 
@@ -53,7 +54,7 @@ def spatial_frequency(image: Tensor, per_difference: bool = False) -> Tensor:
         >>> spatial_frequency(torch.tensor([[[[0., 10.], [0., 10.]]]]), per_difference=True)
         tensor([10.], dtype=torch.float64)
     """
-    image, = as_images(image=image)
+    (image,) = as_images(image=image)
     pixels = image[0].numel()
     squares = torch.zeros(len(image), dtype=image.dtype, device=image.device)
     for axis in (2, 3):
@@ -89,7 +90,7 @@ def average_gradient(image: Tensor, gradient: str = 'forward') -> Tensor:
     """
     if gradient not in _GRADIENTS:
         raise ValueError(f'gradient must be one of {_GRADIENTS}, but is {gradient!r}')
-    image, = as_images(image=image)
+    (image,) = as_images(image=image)
     if gradient == 'forward':
         gy, gx = image.diff(dim=2)[..., :-1], image.diff(dim=3)[..., :-1, :]
     else:

@@ -1,4 +1,5 @@
 """Metrics from Pearson's correlation: CC and SCD."""
+
 from torch import Tensor
 
 from .common import as_images, pearson

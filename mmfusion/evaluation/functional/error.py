@@ -1,4 +1,5 @@
 """Metrics from squared differences: MSE and PSNR."""
+
 import torch
 from torch import Tensor
 

@@ -1,4 +1,5 @@
 """Metrics from grey level histograms: entropy and mutual information."""
+
 import math
 
 import torch
@@ -44,7 +45,7 @@ def entropy(image: Tensor) -> Tensor:
         >>> entropy(torch.tensor([[[[0., 0.], [255., 255.]]]]))
         tensor([1.], dtype=torch.float64)
     """
-    image, = as_images(image=image)
+    (image,) = as_images(image=image)
     return _joint_entropy(_levels(image), _LEVELS) / _UNITS['bit']
 
 
@@ -79,7 +80,6 @@ def mutual_information(fused: Tensor, ir: Tensor, vi: Tensor, unit: str = 'bit')
     total = torch.zeros(len(fused), dtype=torch.float64, device=fused.device)
     fused_entropy = _joint_entropy(fused, _LEVELS)
     for source in (ir, vi):
-        shared = (fused_entropy + _joint_entropy(source, _LEVELS) -
-                  _joint_entropy(fused * _LEVELS + source, _LEVELS**2))
+        shared = fused_entropy + _joint_entropy(source, _LEVELS) - _joint_entropy(fused * _LEVELS + source, _LEVELS**2)
         total = total + shared.clamp(min=0)  # never negative but for rounding
     return total / _UNITS[unit]

@@ -1,4 +1,5 @@
 """Edge information that fusion preserves."""
+
 import math
 
 import torch

@@ -1,9 +1,10 @@
 """Structural similarity of the fused image to the sources."""
+
 from torch import Tensor
 
 from .common import as_images, gaussian_window, windowed_mean
 
-_C1, _C2 = (0.01 * 255)**2, (0.03 * 255)**2
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _WINDOW_SIZES = {'gaussian': 11, 'uniform': 7}
 
 
@@ -38,20 +39,25 @@ def structural_similarity(image: Tensor, reference: Tensor, window: str = 'gauss
     image, reference = as_images(image=image, reference=reference)
     size = _WINDOW_SIZES[window]
     if min(image.shape[2:]) < size:
-        raise ValueError(f'SSIM with a {window} window needs images of at least {size}x{size} pixels, but got '
-                         f'{tuple(image.shape[2:])}; use larger images or leave the metric out')
+        raise ValueError(
+            f'SSIM with a {window} window needs images of at least {size}x{size} pixels, but got '
+            f'{tuple(image.shape[2:])}; use larger images or leave the metric out'
+        )
     if window == 'gaussian':
         weights, unbiased = gaussian_window(size, 1.5), 1.0
     else:
-        weights = (1 / size, ) * size
+        weights = (1 / size,) * size
         unbiased = size**2 / (size**2 - 1)
 
     mean_x, mean_y = windowed_mean(image, weights), windowed_mean(reference, weights)
     variance_x = unbiased * (windowed_mean(image.square(), weights) - mean_x.square())
     variance_y = unbiased * (windowed_mean(reference.square(), weights) - mean_y.square())
     covariance = unbiased * (windowed_mean(image * reference, weights) - mean_x * mean_y)
-    similarity = ((2 * mean_x * mean_y + _C1) * (2 * covariance + _C2) /
-                  ((mean_x.square() + mean_y.square() + _C1) * (variance_x + variance_y + _C2)))
+    similarity = (
+        (2 * mean_x * mean_y + _C1)
+        * (2 * covariance + _C2)
+        / ((mean_x.square() + mean_y.square() + _C1) * (variance_x + variance_y + _C2))
+    )
     return similarity.mean(dim=(1, 2, 3))
 
 

@@ -1,4 +1,5 @@
 """All fusion metrics in one call, under the convention of the papers or of the usual evaluator."""
+
 from collections.abc import Callable, Sequence
 
 import torch
@@ -34,29 +35,23 @@ def _both(metric: _Metric) -> dict[str, _Metric]:
 FUSION_METRICS: dict[str, dict[str, _Metric]] = {
     'EN': _both(_of_fused(entropy)),
     'SD': _both(_of_fused(standard_deviation)),
-    'SF': {
-        'original': _of_fused(spatial_frequency),
-        'evaluator': _of_fused(spatial_frequency, per_difference=True)
-    },
+    'SF': {'original': _of_fused(spatial_frequency), 'evaluator': _of_fused(spatial_frequency, per_difference=True)},
     'AG': {
         'original': _of_fused(average_gradient, gradient='forward'),
-        'evaluator': _of_fused(average_gradient, gradient='central')
+        'evaluator': _of_fused(average_gradient, gradient='central'),
     },
-    'MI': {
-        'original': _of_all(mutual_information, unit='bit'),
-        'evaluator': _of_all(mutual_information, unit='nat')
-    },
+    'MI': {'original': _of_all(mutual_information, unit='bit'), 'evaluator': _of_all(mutual_information, unit='nat')},
     'SCD': _both(_of_all(sum_of_correlations_of_differences)),
     'VIF': _both(_of_all(fusion_visual_information_fidelity)),
     'Qabf': {name: _of_all(edge_preservation, convention=name) for name in CONVENTIONS},
     'SSIM': {
         'original': _of_all(fusion_structural_similarity, window='gaussian'),
-        'evaluator': _of_all(fusion_structural_similarity, window='uniform')
+        'evaluator': _of_all(fusion_structural_similarity, window='uniform'),
     },
     'CC': _both(_of_all(correlation_coefficient)),
     'PSNR': {
         'original': _of_all(peak_signal_to_noise_ratio, peak='white'),
-        'evaluator': _of_all(peak_signal_to_noise_ratio, peak='fused')
+        'evaluator': _of_all(peak_signal_to_noise_ratio, peak='fused'),
     },
     'MSE': _both(_of_all(mean_squared_error)),
 }
@@ -88,20 +83,22 @@ def check_metric_names(metrics: Sequence[str], convention: str) -> tuple[str, ..
     if unknown:
         raise ValueError(f'unknown metrics {unknown}; known are {list(FUSION_METRICS)}')
     if not metrics or len(set(metrics)) != len(metrics):
-        raise ValueError(f'metrics must name at least one metric and each once, but is {metrics}; '
-                         f'known are {list(FUSION_METRICS)}')
+        raise ValueError(
+            f'metrics must name at least one metric and each once, but is {metrics}; known are {list(FUSION_METRICS)}'
+        )
     if convention not in CONVENTIONS:
         raise ValueError(f'unknown convention {convention!r}; known are {list(CONVENTIONS)}')
     return metrics
 
 
 @torch.no_grad()
-def fusion_metrics(fused: Tensor,
-                   ir: Tensor,
-                   vi: Tensor,
-                   metrics: Sequence[str] = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM', 'CC', 'PSNR',
-                                             'MSE'),
-                   convention: str = 'original') -> dict[str, Tensor]:
+def fusion_metrics(
+    fused: Tensor,
+    ir: Tensor,
+    vi: Tensor,
+    metrics: Sequence[str] = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM', 'CC', 'PSNR', 'MSE'),
+    convention: str = 'original',
+) -> dict[str, Tensor]:
     """Objective metrics of image fusion, image by image, in float64.
 
     Two conventions:

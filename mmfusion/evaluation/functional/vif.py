@@ -1,4 +1,5 @@
 """Visual information fidelity in the pixel domain."""
+
 import torch
 from torch import Tensor
 
@@ -38,14 +39,16 @@ def visual_information_fidelity(image: Tensor, reference: Tensor) -> Tensor:
     """
     image, reference = as_images(image=image, reference=reference)
     if min(image.shape[2:]) < _SMALLEST:
-        raise ValueError(f'VIF over four scales needs images of at least {_SMALLEST}x{_SMALLEST} pixels, but got '
-                         f'{tuple(image.shape[2:])}; use larger images or leave the metric out')
+        raise ValueError(
+            f'VIF over four scales needs images of at least {_SMALLEST}x{_SMALLEST} pixels, but got '
+            f'{tuple(image.shape[2:])}; use larger images or leave the metric out'
+        )
     # Only variances enter. Taking the mean out first keeps float64 from inventing them in flat images.
     image, reference = centred(image), centred(reference)
     kept = torch.zeros(len(image), dtype=image.dtype, device=image.device)
     available = torch.zeros_like(kept)
     for scale in range(_SCALES):
-        size = 2**(_SCALES - scale) + 1
+        size = 2 ** (_SCALES - scale) + 1
         window = gaussian_window(size, size / 5)
         if scale:
             image = windowed_mean(image, window)[..., ::2, ::2]
@@ -74,8 +77,9 @@ def visual_information_fidelity(image: Tensor, reference: Tensor) -> Tensor:
         kept = kept + torch.log1p(gain.square() * variance / (noise + _NOISE)).sum(dim=(1, 2, 3))
         available = available + torch.log1p(variance / _NOISE).sum(dim=(1, 2, 3))
     something = available > 0
-    return torch.where(something, kept / available.where(something, torch.ones_like(available)),
-                       torch.ones_like(available))
+    return torch.where(
+        something, kept / available.where(something, torch.ones_like(available)), torch.ones_like(available)
+    )
 
 
 def fusion_visual_information_fidelity(fused: Tensor, ir: Tensor, vi: Tensor) -> Tensor:

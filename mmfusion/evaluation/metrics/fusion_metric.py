@@ -1,4 +1,5 @@
 """Fusion metrics as a metric of the runner."""
+
 import logging
 import math
 from collections.abc import Sequence
@@ -65,13 +66,15 @@ class FusionMetric(BaseMetric):
 
     default_prefix = 'fusion'
 
-    def __init__(self,
-                 metrics: Sequence[str] = tuple(FUSION_METRICS),
-                 convention: str = 'original',
-                 color: str = 'luminance',
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None,
-                 collect_dir: str | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Sequence[str] = tuple(FUSION_METRICS),
+        convention: str = 'original',
+        color: str = 'luminance',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.metrics = check_metric_names(metrics, convention)
         if color not in _COLORS:
@@ -94,11 +97,15 @@ class FusionMetric(BaseMetric):
         """
         pairs = (data_batch or {}).get('inputs')
         if pairs is None:
-            raise ValueError("FusionMetric needs the source images in data_batch['inputs'], but there are none; "
-                             'offline evaluation of saved predictions must pass the data as well')
+            raise ValueError(
+                "FusionMetric needs the source images in data_batch['inputs'], but there are none; "
+                'offline evaluation of saved predictions must pass the data as well'
+            )
         if len(pairs) != len(data_samples):
-            raise ValueError(f"data_batch['inputs'] holds {len(pairs)} pairs, but there are {len(data_samples)} "
-                             'predictions; FusionMetric needs one each')
+            raise ValueError(
+                f"data_batch['inputs'] holds {len(pairs)} pairs, but there are {len(data_samples)} "
+                'predictions; FusionMetric needs one each'
+            )
         for pair, sample in zip(pairs, data_samples):
             self.results.append(self._figures(pair, sample))
 
@@ -113,8 +120,11 @@ class FusionMetric(BaseMetric):
         """
         broken = sum(any(math.isnan(value) for value in figures.values()) for figures in results)
         if broken:
-            print_log(f'{broken} of {len(results)} fused images hold NaN or infinite pixels, so the fusion metrics are '
-                      'NaN', logger='current', level=logging.WARNING)
+            print_log(
+                f'{broken} of {len(results)} fused images hold NaN or infinite pixels, so the fusion metrics are NaN',
+                logger='current',
+                level=logging.WARNING,
+            )
         return {
             name: sum(figures[name] for figures in results) / len(results) if results else math.nan
             for name in self.metrics
@@ -122,8 +132,10 @@ class FusionMetric(BaseMetric):
 
     def _figures(self, pair: Tensor, sample: dict) -> dict[str, float]:
         if 'fused_img' not in sample:
-            raise ValueError(f"the prediction has no 'fused_img', only {sorted(sample)}; FusionMetric needs a "
-                             'FusionSegmentor in prediction mode')
+            raise ValueError(
+                f"the prediction has no 'fused_img', only {sorted(sample)}; FusionMetric needs a "
+                'FusionSegmentor in prediction mode'
+            )
         fused = sample['fused_img']['data']
         if fused.ndim != 3 or fused.shape[0] not in (1, 3):
             raise ValueError(f'fused_img must be (3, H, W) or (1, H, W), but is {tuple(fused.shape)}')
@@ -145,8 +157,10 @@ class FusionMetric(BaseMetric):
     def _sources(pair: Tensor, sample: dict, fused: Tensor) -> tuple[Tensor, Tensor]:
         """Visible (3, H, W) in R, G, B order and infrared (1, H, W), laid over the fused image."""
         if not isinstance(pair, Tensor):
-            raise TypeError(f"data_batch['inputs'] must hold one tensor a pair, but holds {type(pair).__name__}; "
-                            'FusionMetric does not work under test-time augmentation')
+            raise TypeError(
+                f"data_batch['inputs'] must hold one tensor a pair, but holds {type(pair).__name__}; "
+                'FusionMetric does not work under test-time augmentation'
+            )
         if pair.ndim != 3 or pair.shape[0] != 4:
             raise ValueError(f'a pair must be (4, h, w) in B, G, R, IR order, but is {tuple(pair.shape)}')
         pair = pair.to(fused)

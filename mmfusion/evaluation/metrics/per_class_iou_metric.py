@@ -1,4 +1,5 @@
 """mmseg's IoU with every class in the results."""
+
 import numpy as np
 from mmseg.evaluation import IoUMetric
 

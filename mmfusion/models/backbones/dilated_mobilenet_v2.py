@@ -1,4 +1,5 @@
 """MobileNetV2 that keeps its resolution the way torchvision-based DeepLab code does."""
+
 from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
@@ -26,8 +27,9 @@ class DilatedMobileNetV2(MobileNetV2):
     def __init__(self, in_channels: int = 3, rest_dilations: Sequence[int] = (1, 1, 1, 1, 1, 1, 1), **kwargs) -> None:
         super().__init__(**kwargs)
         if len(rest_dilations) != len(self.layers):
-            raise ValueError(f'rest_dilations needs one value for each of {len(self.layers)} groups, got '
-                             f'{tuple(rest_dilations)}')
+            raise ValueError(
+                f'rest_dilations needs one value for each of {len(self.layers)} groups, got {tuple(rest_dilations)}'
+            )
         if in_channels != 3:
             stem = self.conv1.conv
             self.conv1 = ConvModule(
@@ -38,7 +40,8 @@ class DilatedMobileNetV2(MobileNetV2):
                 padding=1,
                 conv_cfg=self.conv_cfg,
                 norm_cfg=self.norm_cfg,
-                act_cfg=self.act_cfg)
+                act_cfg=self.act_cfg,
+            )
         for name, dilation in zip(self.layers, rest_dilations):
             for block in list(getattr(self, name))[1:]:
                 depthwise = block.conv[-2].conv

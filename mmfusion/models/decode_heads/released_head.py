@@ -1,4 +1,5 @@
 """Decoder of the released UAAFusion segmentor."""
+
 import torch
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -26,15 +27,17 @@ class ReleasedDeepLabHead(BaseDecodeHead):
         **kwargs: See :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`.
     """
 
-    def __init__(self,
-                 in_channels: tuple[int, int] = (24, 320),
-                 in_index: tuple[int, int] = (0, 1),
-                 channels: int = 256,
-                 shortcut_channels: int = 48,
-                 mid_dropout_ratio: float = 0.5,
-                 dropout_ratio: float = 0.1,
-                 align_corners: bool = True,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        in_channels: tuple[int, int] = (24, 320),
+        in_index: tuple[int, int] = (0, 1),
+        channels: int = 256,
+        shortcut_channels: int = 48,
+        mid_dropout_ratio: float = 0.5,
+        dropout_ratio: float = 0.1,
+        align_corners: bool = True,
+        **kwargs,
+    ) -> None:
         kwargs.setdefault('norm_cfg', dict(type='BN'))
         super().__init__(
             in_channels=list(in_channels),
@@ -43,7 +46,8 @@ class ReleasedDeepLabHead(BaseDecodeHead):
             channels=channels,
             dropout_ratio=dropout_ratio,
             align_corners=align_corners,
-            **kwargs)
+            **kwargs,
+        )
         options = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, bias=True)
         low, high = in_channels
         self.shortcut = ConvModule(low, shortcut_channels, 1, **options)

@@ -1,4 +1,5 @@
 """Fusions: infrared and visible luminance in, fused luminance out."""
+
 from .base import BaseFusion, FusionResult
 from .baselines import AverageFusion, ConcatenationFusion, InfraredOnly, MaximumFusion, VisibleOnly
 from .memory import ConvLSTMCell, ConvUnit
@@ -6,6 +7,15 @@ from .uaafusion import UAAFusion
 from .unfolding_head import MemoryUnfoldingHead
 
 __all__ = [
-    'AverageFusion', 'BaseFusion', 'ConcatenationFusion', 'ConvLSTMCell', 'ConvUnit', 'FusionResult', 'InfraredOnly',
-    'MaximumFusion', 'MemoryUnfoldingHead', 'UAAFusion', 'VisibleOnly'
+    'AverageFusion',
+    'BaseFusion',
+    'ConcatenationFusion',
+    'ConvLSTMCell',
+    'ConvUnit',
+    'FusionResult',
+    'InfraredOnly',
+    'MaximumFusion',
+    'MemoryUnfoldingHead',
+    'UAAFusion',
+    'VisibleOnly',
 ]

@@ -1,4 +1,5 @@
 """What every fusion of an infrared and a visible image takes and gives."""
+
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass, field
 
@@ -33,14 +34,16 @@ class BaseFusion(BaseModule, metaclass=ABCMeta):
     """A fusion: infrared and visible luminance in, fused luminance out."""
 
     @abstractmethod
-    def forward(self,
-                ir: Tensor,
-                vi: Tensor,
-                scorer: Scorer | None = None,
-                labels: Tensor | None = None,
-                *,
-                strength: float = 1.0,
-                ignore: Tensor | None = None) -> FusionResult:
+    def forward(
+        self,
+        ir: Tensor,
+        vi: Tensor,
+        scorer: Scorer | None = None,
+        labels: Tensor | None = None,
+        *,
+        strength: float = 1.0,
+        ignore: Tensor | None = None,
+    ) -> FusionResult:
         """Fuse a batch of pairs.
 
         Args:
@@ -63,10 +66,16 @@ class BaseFusion(BaseModule, metaclass=ABCMeta):
         Raises:
             ValueError: Not two (B, 1, H, W) float tensors of one shape.
         """
-        if ir.ndim != 4 or ir.shape[1] != 1 or ir.shape != vi.shape or not (ir.is_floating_point()
-                                                                            and vi.is_floating_point()):
-            raise ValueError('infrared and visible luminance must be float tensors of one shape (B, 1, H, W), got '
-                             f'{ir.dtype} {tuple(ir.shape)} and {vi.dtype} {tuple(vi.shape)}')
+        if (
+            ir.ndim != 4
+            or ir.shape[1] != 1
+            or ir.shape != vi.shape
+            or not (ir.is_floating_point() and vi.is_floating_point())
+        ):
+            raise ValueError(
+                'infrared and visible luminance must be float tensors of one shape (B, 1, H, W), got '
+                f'{ir.dtype} {tuple(ir.shape)} and {vi.dtype} {tuple(vi.shape)}'
+            )
 
 
 def constant_weights(like: Tensor, infrared: float) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,5 @@
 """Fusions to compare with: one line of a config instead of UAAFusion."""
+
 import torch
 from torch import Tensor
 

@@ -1,4 +1,5 @@
 """Long-term memory of the unfolding: a convolutional LSTM."""
+
 import torch
 from torch import Tensor, nn
 
@@ -37,11 +38,9 @@ class ConvLSTMCell(nn.Module):
             the released network leaves it out.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 hidden_channels: int,
-                 recurrent: bool = True,
-                 squash_cell: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, hidden_channels: int, recurrent: bool = True, squash_cell: bool = True
+    ) -> None:
         super().__init__()
         self.recurrent = recurrent
         self.squash_cell = squash_cell
@@ -50,7 +49,7 @@ class ConvLSTMCell(nn.Module):
         if recurrent:
             # Remember by default; otherwise the memory of a new network fades by half per stage.
             with torch.no_grad():
-                self.gates.bias[3 * hidden_channels:] += 1
+                self.gates.bias[3 * hidden_channels :] += 1
 
     def forward(self, x: Tensor, state: State | None = None) -> State:
         """Take in one input.
@@ -67,8 +66,10 @@ class ConvLSTMCell(nn.Module):
             ValueError: A recurrent cell without a state, or a state for a cell that is not.
         """
         if self.recurrent != (state is not None):
-            raise ValueError('a recurrent cell needs a state and the first cell of a cascade takes none; got '
-                             f'recurrent={self.recurrent} and {"no state" if state is None else "a state"}')
+            raise ValueError(
+                'a recurrent cell needs a state and the first cell of a cascade takes none; got '
+                f'recurrent={self.recurrent} and {"no state" if state is None else "a state"}'
+            )
         if state is None:
             i, o, j = self.gates(x).chunk(3, dim=1)
             cell = i.sigmoid() * j.tanh()

@@ -4,6 +4,7 @@ Facts about the release (docs of arXiv 2502.01467's code): the data step's resul
 the weights reach the image; the recurrent convolutions of the first stage, the memory of the last stage and an initial
 reconstruction (``init_conv_f0``) never take part. Such weights are dropped.
 """
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +16,13 @@ RELEASED_FUSION = dict(
     rule='right',
     baseline='black',
     estimator='exact',
-    smoothing=0.,
+    smoothing=0.0,
     region='batch',
     attention='none',
     attention_interval=1,
     label_source='mean',
-    max_batch='batch')
+    max_batch='batch',
+)
 """Options of :class:`UAAFusion` that compute what the released network computes."""
 RELEASED_HEAD = dict(data_step=False, residual=False, squash_first_cell=False)
 """Options of :class:`MemoryUnfoldingHead` that compute what the released network computes."""
@@ -67,8 +69,10 @@ def convert_fusion_state_dict(state_dict: Mapping[str, Any]) -> tuple[dict[str, 
     released = strip_prefixes(state_dict, 'model_f')
     numbers = {int(name.split('.')[1]) for name in released if name.startswith('blockflow.')}
     if numbers != set(range(len(numbers))) or not numbers:
-        raise ValueError('not a released UAAFusion network: stages `blockflow.0`, `blockflow.1`, ... are expected, the '
-                         f'state dict starts with {list(released)[:10]}')
+        raise ValueError(
+            'not a released UAAFusion network: stages `blockflow.0`, `blockflow.1`, ... are expected, the '
+            f'state dict starts with {list(released)[:10]}'
+        )
     stages, unread, missing = len(numbers), set(released), []
 
     def take(name: str) -> Tensor:
@@ -97,8 +101,10 @@ def convert_fusion_state_dict(state_dict: Mapping[str, Any]) -> tuple[dict[str, 
                 converted[f'head.stages.{k}.cell.gates.bias'] = torch.cat([bias for _, bias in gates])
     unknown = sorted(name for name in unread if not _is_idle(name, stages))
     if missing or unknown:
-        raise ValueError(f'not a released UAAFusion network: {len(missing)} keys are missing, such as {missing[:5]}, '
-                         f'and {len(unknown)} are unknown, such as {unknown[:5]}')
+        raise ValueError(
+            f'not a released UAAFusion network: {len(missing)} keys are missing, such as {missing[:5]}, '
+            f'and {len(unknown)} are unknown, such as {unknown[:5]}'
+        )
     channels = released['blockflow.0.conv1.conv_unit.0.weight'].shape[0]
     return dict(num_stages=stages, channels=channels), converted
 
@@ -114,6 +120,9 @@ def _gate(take, cell: str, gate: str, recurrent: bool) -> tuple[Tensor, Tensor]:
 def _is_idle(name: str, stages: int) -> bool:
     """Whether a released parameter never takes part in the result."""
     first, last = 'blockflow.0.lstm.', f'blockflow.{stages - 1}.'
-    return (name == 'alpha' or name.startswith('init_conv_f0.')
-            or name.startswith(tuple(f'{first}conv_{gate}' for gate in ('hi', 'ho', 'hj', 'hf', 'xf')))
-            or name.startswith(tuple(f'{last}{part}.' for part in ('lstm', 'conv5', 'conv6'))))
+    return (
+        name == 'alpha'
+        or name.startswith('init_conv_f0.')
+        or name.startswith(tuple(f'{first}conv_{gate}' for gate in ('hi', 'ho', 'hj', 'hf', 'xf')))
+        or name.startswith(tuple(f'{last}{part}.' for part in ('lstm', 'conv5', 'conv6')))
+    )

@@ -1,4 +1,5 @@
 """UAAFusion: unfolding attribution analysis fusion, the preprocessor in front of any segmentor."""
+
 import torch
 from torch import Tensor
 
@@ -89,27 +90,29 @@ class UAAFusion(BaseFusion):
         (torch.Size([1, 1, 16, 24]), torch.Size([1, 2]), 2)
     """
 
-    def __init__(self,
-                 num_stages: int = 5,
-                 channels: int = 32,
-                 steps: int = 5,
-                 rule: str = 'midpoint',
-                 baseline: str = 'blur',
-                 estimator: str = 'banzhaf',
-                 pairs: int = 1,
-                 test_pairs: int = 2,
-                 smoothing: float = 0.075,
-                 region: str = 'sample',
-                 attribution: bool = True,
-                 attention: str | None = 'rms',
-                 attention_interval: int = 2,
-                 label_source: str = 'sources',
-                 max_batch: int | str | None = 'auto',
-                 eps: float = 1e-8,
-                 ignore_index: int = 255,
-                 num_classes: int | None = None,
-                 head: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_stages: int = 5,
+        channels: int = 32,
+        steps: int = 5,
+        rule: str = 'midpoint',
+        baseline: str = 'blur',
+        estimator: str = 'banzhaf',
+        pairs: int = 1,
+        test_pairs: int = 2,
+        smoothing: float = 0.075,
+        region: str = 'sample',
+        attribution: bool = True,
+        attention: str | None = 'rms',
+        attention_interval: int = 2,
+        label_source: str = 'sources',
+        max_batch: int | str | None = 'auto',
+        eps: float = 1e-8,
+        ignore_index: int = 255,
+        num_classes: int | None = None,
+        head: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         quadrature(rule, steps)  # Refuses what does not go together before the first batch.
         _check_choice('baseline', baseline, BASELINES)
@@ -147,12 +150,14 @@ class UAAFusion(BaseFusion):
         self.eps = eps
         self.ignore_index = ignore_index
         self.num_classes = num_classes
-        self.head = MODELS.build({
-            'type': 'mmfusion.MemoryUnfoldingHead',  # The prefix, for configs of mmseg's scope.
-            'num_stages': num_stages,
-            'channels': channels,
-            **(head or {})
-        })
+        self.head = MODELS.build(
+            {
+                'type': 'mmfusion.MemoryUnfoldingHead',  # The prefix, for configs of mmseg's scope.
+                'num_stages': num_stages,
+                'channels': channels,
+                **(head or {}),
+            }
+        )
 
     @classmethod
     def from_released(cls, state_dict: dict, steps: int = 5) -> 'UAAFusion':
@@ -174,14 +179,16 @@ class UAAFusion(BaseFusion):
         fusion.load_state_dict(converted)
         return fusion.eval()
 
-    def forward(self,
-                ir: Tensor,
-                vi: Tensor,
-                scorer: Scorer | None = None,
-                labels: Tensor | None = None,
-                *,
-                strength: float = 1.0,
-                ignore: Tensor | None = None) -> FusionResult:
+    def forward(
+        self,
+        ir: Tensor,
+        vi: Tensor,
+        scorer: Scorer | None = None,
+        labels: Tensor | None = None,
+        *,
+        strength: float = 1.0,
+        ignore: Tensor | None = None,
+    ) -> FusionResult:
         """Fuse a batch of pairs; see :meth:`BaseFusion.forward`.
 
         Raises:
@@ -196,8 +203,10 @@ class UAAFusion(BaseFusion):
         weight_ir, weight_vi = constant_weights(ir, 0.5)
         if attributed or self.attention is not None:
             if scorer is None:
-                raise ValueError('UAAFusion attributes a segmentor: pass a scorer, or switch attribution and attention '
-                                 'off (attribution=False, attention=None)')
+                raise ValueError(
+                    'UAAFusion attributes a segmentor: pass a scorer, or switch attribution and attention '
+                    'off (attribution=False, attention=None)'
+                )
             if labels is None:
                 labels = self._predict_labels(scorer, ir, vi, ignore)
         if attributed:
@@ -207,7 +216,8 @@ class UAAFusion(BaseFusion):
             weight_vi = 1 - weight_ir
         if self.attention is not None:
             attend = TrajectoryAttribution(
-                scorer, labels, self.ignore_index, self.attention, interval=self.attention_interval).update
+                scorer, labels, self.ignore_index, self.attention, interval=self.attention_interval
+            ).update
         fused, attention = self.head(ir, vi, weight_ir, weight_vi, attend)
         return FusionResult(fused, weight_ir, weight_vi, region_ir, region_vi, attention, labels)
 
@@ -240,7 +250,8 @@ class UAAFusion(BaseFusion):
             region=self.region,
             max_batch=_CHUNKS[self.max_batch] * len(ir) if self.max_batch in _CHUNKS else self.max_batch,
             ignore_index=self.ignore_index,
-            generator=self._generator())
+            generator=self._generator(),
+        )
         if self.region == 'batch':  # A region must not run over the two sources as well.
             return tuple(region_attribution(scorer, image, labels, **options) for image in (ir, vi))
         both = region_attribution(scorer, torch.cat([ir, vi]), torch.cat([labels, labels]), **options)
@@ -262,7 +273,8 @@ class UAAFusion(BaseFusion):
             smoothing=self.smoothing,
             eps=self.eps,
             region=self.region,
-            ignore_index=self.ignore_index)
+            ignore_index=self.ignore_index,
+        )
         # One more class for pixels of none.
         share = torch.cat([share, torch.full_like(share[:, :1], 0.5)], dim=1)
         index = labels.long().masked_fill(labels == self.ignore_index, share.shape[1] - 1)

@@ -1,4 +1,5 @@
 """The memory-augmented unfolding head: a cascade of stages that each take a data step and a proximal step."""
+
 import functools
 from collections.abc import Callable
 
@@ -47,8 +48,9 @@ class _Stage(nn.Module):
         x = F.pad(torch.cat([features, long], dim=1), (1, 1, 1, 1), mode='reflect')
         return second(activation(F.conv2d(x, torch.cat([own, of_long + of_short], dim=1), first.bias)))
 
-    def forward(self, half: Tensor, gate: Tensor, long: Tensor, short: Tensor | None,
-                state: State | None) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
+    def forward(
+        self, half: Tensor, gate: Tensor, long: Tensor, short: Tensor | None, state: State | None
+    ) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
         features = self.embed(half)
         merged = self._merge(features, long, short)
         new_short = merged + self.refine(merged) * gate
@@ -105,18 +107,20 @@ class MemoryUnfoldingHead(BaseModule):
         ValueError: Too few stages, or an odd number of channels.
     """
 
-    def __init__(self,
-                 num_stages: int = 5,
-                 channels: int = 32,
-                 alpha: float = 0.5,
-                 data_step: bool = True,
-                 memory: bool = True,
-                 residual: bool = True,
-                 squash_first_cell: bool = True,
-                 channels_last: bool = True,
-                 with_cp: bool = False,
-                 compile: bool | dict = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_stages: int = 5,
+        channels: int = 32,
+        alpha: float = 0.5,
+        data_step: bool = True,
+        memory: bool = True,
+        residual: bool = True,
+        squash_first_cell: bool = True,
+        channels_last: bool = True,
+        with_cp: bool = False,
+        compile: bool | dict = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         if num_stages < 1:
             raise ValueError(f'the unfolding needs at least one stage, got num_stages={num_stages}')
@@ -129,7 +133,7 @@ class MemoryUnfoldingHead(BaseModule):
         self.compile_options = None
         if compile is not False:  # Hashable, to find what has been compiled already.
             self.compile_options = tuple(sorted(({} if compile is True else compile).items()))
-        self.alpha = nn.Parameter(torch.full((num_stages, ), float(alpha))) if data_step else None
+        self.alpha = nn.Parameter(torch.full((num_stages,), float(alpha))) if data_step else None
         self.embed_ir = ConvUnit(1, channels // 2, channels // 2)
         self.embed_vi = ConvUnit(1, channels // 2, channels // 2)
         self.stages = nn.ModuleList()
@@ -141,12 +145,14 @@ class MemoryUnfoldingHead(BaseModule):
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
-    def forward(self,
-                ir: Tensor,
-                vi: Tensor,
-                weight_ir: Tensor,
-                weight_vi: Tensor,
-                attention: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+    def forward(
+        self,
+        ir: Tensor,
+        vi: Tensor,
+        weight_ir: Tensor,
+        weight_vi: Tensor,
+        attention: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         """Run the cascade.
 
         Args:

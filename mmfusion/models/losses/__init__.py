@@ -1,4 +1,5 @@
 """Losses of the fusion; the segmentor brings its own."""
+
 from .attribution_fusion_loss import AttributionFusionLoss, weighted_fidelity
 from .gradient_loss import JointGradientLoss, sobel_magnitude
 

@@ -1,4 +1,5 @@
 """Fusion loss that follows the attribution weights."""
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -46,8 +47,10 @@ def weighted_fidelity(fused: Tensor, source: Tensor, weight: Tensor, form: str =
     if form not in FORMS:
         raise ValueError(f'unknown form {form!r}; choose one of {", ".join(FORMS)}')
     if not fused.shape == source.shape == weight.shape:
-        raise ValueError('fused image, source and weight must have one shape, got '
-                         f'{tuple(fused.shape)}, {tuple(source.shape)} and {tuple(weight.shape)}')
+        raise ValueError(
+            'fused image, source and weight must have one shape, got '
+            f'{tuple(fused.shape)}, {tuple(source.shape)} and {tuple(weight.shape)}'
+        )
     square = F.mse_loss(at_least_float32(fused), at_least_float32(source), reduction='none')
     return (weight if form == 'objective' else weight.square()) * square
 

@@ -1,4 +1,5 @@
 """Gradient loss: the fused image keeps the stronger edge of the two sources."""
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,6 +71,7 @@ class JointGradientLoss(nn.Module):
         # float32 also under autocast: differences of neighbouring grey levels vanish in half precision.
         with torch.autocast(fused.device.type, enabled=False):
             of_fused, of_ir, of_vi = (
-                sobel_magnitude(at_least_float32(image), self.padding) for image in (fused, ir, vi))
+                sobel_magnitude(at_least_float32(image), self.padding) for image in (fused, ir, vi)
+            )
         distance = (of_fused - torch.maximum(of_ir, of_vi)).abs()
         return {'loss_grad': self.loss_weight * reduce_loss(distance, self.reduction)}

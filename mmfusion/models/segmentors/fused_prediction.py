@@ -1,4 +1,5 @@
 """From a batch of fused images to what a data sample carries."""
+
 import torch
 from mmengine.structures import PixelData
 from mmseg.models.utils import resize
@@ -27,7 +28,7 @@ def padding_mask(metas: list[dict], inputs: Tensor) -> Tensor | None:
     height, width = inputs.shape[-2:]
     mask = torch.ones(len(metas), height, width, dtype=torch.bool, device=inputs.device)
     for row, (left, right, top, bottom) in zip(mask, paddings):
-        row[top:height - bottom, left:width - right] = False
+        row[top : height - bottom, left : width - right] = False
     return mask
 
 
@@ -43,7 +44,7 @@ def restore(image: Tensor, meta: dict) -> Tensor:
     """
     left, right, top, bottom = padding_of(meta)
     height, width = image.shape[-2:]
-    image = image[:, top:height - bottom, left:width - right]
+    image = image[:, top : height - bottom, left : width - right]
     if meta.get('flip'):
         image = image.flip(-1 if meta.get('flip_direction') == 'horizontal' else -2)
     size = tuple(meta.get('ori_shape', image.shape[-2:])[:2])
@@ -72,8 +73,10 @@ def attach_fusion(samples: list[SegDataSample], image: Tensor, weight_ir: Tensor
     """
     for sample, fused, weight in zip(samples, image.float(), weight_ir.float()):
         fused = restore(fused, sample.metainfo)
-        sample.set_data({
-            'fused_img': PixelData(data=stretch_range(fused) if stretch else fused),
-            'fusion_weights': PixelData(data=restore(weight, sample.metainfo))
-        })
+        sample.set_data(
+            {
+                'fused_img': PixelData(data=stretch_range(fused) if stretch else fused),
+                'fusion_weights': PixelData(data=restore(weight, sample.metainfo)),
+            }
+        )
     return samples

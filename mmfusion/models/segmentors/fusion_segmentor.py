@@ -1,4 +1,5 @@
 """Fusion and segmentation as one model."""
+
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MessageHub
@@ -66,23 +67,25 @@ class FusionSegmentor(BaseSegmentor):
         ValueError: The segmentor's config has no decode head, or an option is unknown.
     """
 
-    def __init__(self,
-                 fusion: dict,
-                 segmentor: dict,
-                 data_preprocessor: dict | nn.Module | None = None,
-                 normalize: dict | None = None,
-                 loss_fusion: dict | None = _LOSS_FUSION,
-                 loss_gradient: dict | None = _LOSS_GRADIENT,
-                 loss_seg_weight: float = 1.0,
-                 color: str = 'rgb',
-                 segment_sources: bool = True,
-                 batch_sources: bool = True,
-                 train_labels: str = 'given',
-                 scorer: dict | None = None,
-                 stretch: bool = False,
-                 train_cfg: dict | None = None,
-                 test_cfg: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        fusion: dict,
+        segmentor: dict,
+        data_preprocessor: dict | nn.Module | None = None,
+        normalize: dict | None = None,
+        loss_fusion: dict | None = _LOSS_FUSION,
+        loss_gradient: dict | None = _LOSS_GRADIENT,
+        loss_seg_weight: float = 1.0,
+        color: str = 'rgb',
+        segment_sources: bool = True,
+        batch_sources: bool = True,
+        train_labels: str = 'given',
+        scorer: dict | None = None,
+        stretch: bool = False,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         if color not in COLORS:
             raise ValueError(f'unknown color {color!r}; choose one of {", ".join(COLORS)}')
         if train_labels not in TRAIN_LABELS:
@@ -98,8 +101,10 @@ class FusionSegmentor(BaseSegmentor):
 
         segmentor = ConfigDict(segmentor)
         if segmentor.get('decode_head') is None:
-            raise ValueError(f'the segmentor config has no decode_head (its keys: {sorted(segmentor)}); give a whole '
-                             'mmseg model, such as segmentor=_base_.model')
+            raise ValueError(
+                f'the segmentor config has no decode_head (its keys: {sorted(segmentor)}); give a whole '
+                'mmseg model, such as segmentor=_base_.model'
+            )
         expects = segmentor.pop('data_preprocessor', None) or {}
         segmentor.update({k: v for k, v in dict(train_cfg=train_cfg, test_cfg=test_cfg).items() if v is not None})
         segmentor.setdefault('test_cfg', ConfigDict(mode='whole'))
@@ -186,11 +191,9 @@ class FusionSegmentor(BaseSegmentor):
         return (image - self.mean) / self.std
 
     # Fusion --------------------------------------------------------------------------------------------------------
-    def fuse(self,
-             inputs: Tensor,
-             labels: Tensor | None = None,
-             ignore: Tensor | None = None,
-             training: bool | None = None) -> tuple[Tensor, FusionResult]:
+    def fuse(
+        self, inputs: Tensor, labels: Tensor | None = None, ignore: Tensor | None = None, training: bool | None = None
+    ) -> tuple[Tensor, FusionResult]:
         """Fuse a batch of pairs.
 
         Args:
@@ -208,8 +211,10 @@ class FusionSegmentor(BaseSegmentor):
             ValueError: Not four channels.
         """
         if inputs.ndim != 4 or inputs.shape[1] != 4:
-            raise ValueError('a batch of pairs has 4 channels (B, 4, H, W): red, green, blue, infrared; got shape '
-                             f'{tuple(inputs.shape)}')
+            raise ValueError(
+                'a batch of pairs has 4 channels (B, 4, H, W): red, green, blue, infrared; got shape '
+                f'{tuple(inputs.shape)}'
+            )
         luminance, chroma = split_luminance(inputs[:, :3])
         training = labels is not None if training is None else training
         result = self.fusion(
@@ -218,7 +223,8 @@ class FusionSegmentor(BaseSegmentor):
             self.scorer(self._attribution_source if training else None),
             labels,
             strength=self.attribution_strength if training else 1.0,
-            ignore=ignore)
+            ignore=ignore,
+        )
         image = merge_luminance(result.fused, chroma) if self.color == 'rgb' else result.fused
         return image, result
 
@@ -253,8 +259,9 @@ class FusionSegmentor(BaseSegmentor):
             losses.update({f'fusion.{name}': value for name, value in terms.items()})
         return losses
 
-    def _segmentation_losses(self, image: Tensor, ir: Tensor, luminance: Tensor,
-                             data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+    def _segmentation_losses(
+        self, image: Tensor, ir: Tensor, luminance: Tensor, data_samples: list[SegDataSample]
+    ) -> dict[str, Tensor]:
         images = {'fused': self.normalize(image)}
         if self.segment_sources:
             images.update(infrared=self.normalize(ir), visible=self.normalize(luminance))
@@ -286,7 +293,8 @@ class FusionSegmentor(BaseSegmentor):
             raise FloatingPointError(
                 f'the loss is {loss.item()} in iteration {iteration}; not finite: {", ".join(bad) or "the sum"}. All '
                 f'terms: {", ".join(f"{name}={value:.6g}" for name, value in terms.items())}. Lower the learning rate, '
-                'clip the gradients (optim_wrapper.clip_grad), or look at the images of this iteration')
+                'clip the gradients (optim_wrapper.clip_grad), or look at the images of this iteration'
+            )
         return loss, log_vars
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:

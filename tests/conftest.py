@@ -100,7 +100,12 @@ def model_config():
             type='FusionSegmentor',
             data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=2),
             # Exact, so that nothing is drawn at random, and sensitive to the faint evidence of an untrained segmentor.
-            fusion=dict(type='UAAFusion', num_stages=2, channels=4, steps=2, estimator='exact', smoothing=0.0),
+            fusion=dict(
+                type='UAAFusion',
+                num_stages=2,
+                channels=4,
+                attribution=dict(steps=2, estimator='exact', smoothing=0.0),
+            ),
             normalize=dict(mean=[127.5, 127.5, 127.5], std=[64.0, 64.0, 64.0]),
             segmentor=_unet() if segmentor is None else segmentor,
         )

@@ -53,7 +53,7 @@ def test_train_step_and_prediction(name):
     torch.manual_seed(0)
     # The same architecture in small; what is not width is left as the config says.
     if cfg.model.fusion.type == 'UAAFusion':
-        cfg.model.fusion.update(channels=4, num_stages=2, steps=2)
+        cfg.model.fusion.update(channels=4, num_stages=2)
     model = MODELS.build(cfg.model)
     model.init_weights()
     optim = build_optim_wrapper(model, cfg.optim_wrapper)

@@ -1,3 +1,3 @@
 # Integrated gradients start at black, which credits a source for being bright.
 _base_ = '../uaafusion/uaafusion_unet-tiny_1xb4-300_synthetic-96x128.py'
-model = dict(fusion=dict(baseline='black'))
+model = dict(fusion=dict(attribution=dict(baseline='black')))

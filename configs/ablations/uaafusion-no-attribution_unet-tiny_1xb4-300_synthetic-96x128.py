@@ -1,3 +1,3 @@
 # The sources weigh one half each, in the data step and in the loss. Attention stays.
 _base_ = '../uaafusion/uaafusion_unet-tiny_1xb4-300_synthetic-96x128.py'
-model = dict(fusion=dict(attribution=False))
+model = dict(fusion=dict(weights='even'))

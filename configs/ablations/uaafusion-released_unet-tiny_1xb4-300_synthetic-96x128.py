@@ -1,16 +1,18 @@
-# What the released network computes and learns from, on a small scale; see mmfusion/models/fusion/released.py.
+# What the released network computes and learns from, on a small scale; see mmfusion/released/options.py.
 _base_ = '../uaafusion/uaafusion_unet-tiny_1xb4-300_synthetic-96x128.py'
 model = dict(
     fusion=dict(
-        rule='right',
-        baseline='black',
-        estimator='exact',
-        smoothing=0.0,
-        region='batch',
+        attribution=dict(
+            rule='right',
+            baseline='black',
+            estimator='exact',
+            smoothing=0.0,
+            region='batch',
+            label_source='mean',
+            max_batch='batch',
+        ),
         attention='none',
         attention_interval=1,
-        label_source='mean',
-        max_batch='batch',
         head=dict(data_step=False, residual=False, squash_first_cell=False),
     ),
     scorer=dict(mode='keep'),

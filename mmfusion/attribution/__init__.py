@@ -3,17 +3,26 @@
 Pure torch, callables in and tensors out: this room knows neither mmengine nor any registry.
 """
 
+from .attribution import LABEL_SOURCES, REGIONS, Attribution, Evidence
 from .baseline import BASELINES, make_baseline
+from .estimators import ESTIMATORS
 from .isolation import Scorer, isolated
+from .label_regions import LabelRegions
 from .quadrature import RULES, quadrature
-from .region import ESTIMATORS, region_attribution
+from .region import region_attribution
 from .shares import evidence_prior, infrared_share
-from .trajectory import TrajectoryAttribution
+from .trajectory import NORMALIZATIONS, TrajectoryAttribution
 
 __all__ = [
     'BASELINES',
     'ESTIMATORS',
+    'LABEL_SOURCES',
+    'NORMALIZATIONS',
+    'REGIONS',
     'RULES',
+    'Attribution',
+    'Evidence',
+    'LabelRegions',
     'Scorer',
     'TrajectoryAttribution',
     'evidence_prior',

@@ -42,7 +42,8 @@ def isolated(scorer: Scorer, device: torch.device) -> Iterator[None]:
         stack.enter_context(torch.random.fork_rng(devices=devices))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        if torch.is_autocast_enabled(device.type):
+        # Not every device knows autocast, and those that do not may not be asked whether it is on.
+        if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
             dtype = torch.get_autocast_dtype(device.type)
             # PyTorch releases that cache weights converted under no_grad would hand them, cut off from their
             # parameters, to the training pass that follows in the same autocast context.

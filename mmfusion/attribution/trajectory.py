@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .isolation import Scorer, isolated
+from .label_regions import LabelRegions
 
 NORMALIZATIONS = ('rms', 'none')
 
@@ -18,28 +19,37 @@ class TrajectoryAttribution:
 
     Args:
         scorer (Callable): Images (B, 1, H, W) to scores (B, C, H, W).
-        labels (Tensor): Class ids (B, H, W), integer. Pixels outside the classes contribute nothing.
-        ignore_index (int): Label of such pixels.
+        labels (Tensor | LabelRegions): Class ids (B, H, W), integer, or the regions made of them. Pixels outside the
+            classes contribute nothing.
+        ignore_index (int): Label of such pixels; not used with regions.
         normalization (str): 'rms' divides each sample's map by its root mean square, so that its effect does not depend
             on the size of the image or the number of classes. 'none' is the released network: there m is the *mean*
             over all pixels and classes, and the map is used as it is, about 1e-6.
         interval (int): A gradient is taken at the first iterate, and then at every so many; it stands for the whole way
             since the last one, and the map stays as it is in between.
+        check_labels (bool): Refuse labels outside the classes that are not ``ignore_index``.
 
     Raises:
         ValueError: Unknown normalisation, or an interval below 1.
     """
 
     def __init__(
-        self, scorer: Scorer, labels: Tensor, ignore_index: int = 255, normalization: str = 'rms', interval: int = 1
+        self,
+        scorer: Scorer,
+        labels: Tensor | LabelRegions,
+        ignore_index: int = 255,
+        normalization: str = 'rms',
+        interval: int = 1,
+        check_labels: bool = False,
     ) -> None:
         if interval < 1:
             raise ValueError(f'interval must be at least 1, got {interval}')
         if normalization not in NORMALIZATIONS:
             raise ValueError(f'unknown normalization {normalization!r}; choose one of {", ".join(NORMALIZATIONS)}')
         self.scorer = scorer
-        self.labels = labels
-        self.ignore_index = ignore_index
+        self._labels = labels
+        self._ignore_index = ignore_index
+        self._check_labels = check_labels
         self.normalization = normalization
         self.interval = interval
         self._stage = -1
@@ -59,10 +69,10 @@ class TrajectoryAttribution:
         Raises:
             ValueError: The iterate or the scores do not have the shape that goes with the labels.
         """
-        if fused.ndim != 4 or self.labels.shape != (len(fused), *fused.shape[-2:]):
+        shape = (self._labels.index if isinstance(self._labels, LabelRegions) else self._labels).shape
+        if fused.ndim != 4 or shape != (len(fused), *fused.shape[-2:]):
             raise ValueError(
-                f'an iterate (B, 1, H, W) goes with labels (B, H, W), got {tuple(fused.shape)} and '
-                f'{tuple(self.labels.shape)}'
+                f'an iterate (B, 1, H, W) goes with labels (B, H, W), got {tuple(fused.shape)} and {tuple(shape)}'
             )
         fused = fused.detach().to(torch.promote_types(fused.dtype, torch.float32))
         self._stage += 1
@@ -86,12 +96,17 @@ class TrajectoryAttribution:
                     f'the scorer returned scores of shape {tuple(scores.shape)} for images of shape '
                     f'{tuple(images.shape)}; (B, C, H, W) of the same B, H and W was expected'
                 )
-            labels = self.labels.detach().clone().long()[:, None]
-            # A label that is no class has no score to select: take any, with weight zero.
-            known = (labels != self.ignore_index) & (labels >= 0) & (labels < scores.shape[1])
-            total = (scores.gather(1, labels.masked_fill(~known, 0)) * known).sum()
+            regions = self._regions(scores)
+            total = (regions.select(scores) * regions.known).sum()
             (gradient,) = torch.autograd.grad(total, images)
         return gradient if self.normalization == 'rms' else gradient / scores.numel()
+
+    def _regions(self, scores: Tensor) -> LabelRegions:
+        if not isinstance(self._labels, LabelRegions):
+            self._labels = LabelRegions.from_labels(
+                self._labels, scores.shape[1], self._ignore_index, check=self._check_labels
+            )
+        return self._labels
 
     def _normalized(self, values: Tensor) -> Tensor:
         if self.normalization == 'none':

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mmfusion.attribution import region_attribution
-from mmfusion.attribution.coalition import coalition_signs
+from mmfusion.attribution.estimators.coalition import coalition_signs
 
 F64 = torch.float64
 

@@ -1,13 +1,14 @@
 """AttributionFusionLossHook through real runs of a tiny model."""
 
-import math
+from unittest import mock
 
 import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
-from mmfusion.engine.hooks import AttributionFusionLossHook, infrared_shares
+from mmfusion.attribution import Evidence
+from mmfusion.engine.hooks import AttributionFusionLossHook
 
 SAVE = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1))
 
@@ -18,14 +19,13 @@ class Probe(Hook):
     priority = 'LOWEST'
 
     def __init__(self):
-        self.strengths, self.regions, self.segmentors = [], [], []
+        self.strengths, self.evidence, self.segmentors = [], [], []
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         self.strengths.append(runner.model.attribution_strength)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        regions = runner.model.last_regions
-        self.regions.append(None if regions is None else [region.clone() for region in regions])
+        self.evidence.append(runner.model.last_evidence)
         self.segmentors.append({name: value.clone() for name, value in runner.model.segmentor.state_dict().items()})
 
 
@@ -58,15 +58,6 @@ def test_strength():
     assert AttributionFusionLossHook().strength(0) == 1
 
 
-def test_infrared_shares():
-    ir = torch.tensor([[0.3, 0.0, 0.0, 2.0], [0.1, 0.0, 0.0, 0.0]])
-    vi = torch.tensor([[0.1, 0.0, 0.5, 2.0], [0.3, 0.0, 0.0, 0.0]])
-    shares = infrared_shares(ir, vi).tolist()
-    assert shares[0] == pytest.approx((0.75 + 0.25) / 2)
-    assert math.isnan(shares[1])
-    assert shares[2:] == [0.0, 0.5]  # The sample without evidence does not count.
-
-
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
@@ -87,14 +78,14 @@ def test_schedule_and_record(run):
     runner, probe = run(max_iters=4, warmup_iters=1, ramp_iters=1, interval=1)
     assert probe.strengths == [0, 0.5, 1, 1]
     assert history(runner, 'attribution_strength') == [0, 0.5, 1, 1]
-    assert probe.regions[0] is None  # Nothing is attributed in the warm-up.
+    assert probe.evidence[0] is None  # Nothing is attributed in the warm-up.
     recorded = []
     for c, name in enumerate(('background', 'warm', 'printed')):
         expected = []
-        for region_ir, region_vi in probe.regions[1:]:
-            pairs = [(a, b) for a, b in zip(region_ir[:, c].tolist(), region_vi[:, c].tolist()) if a + b > 0]
-            if pairs:
-                expected.append(sum(a / (a + b) for a, b in pairs) / len(pairs))
+        for evidence in probe.evidence[1:]:
+            shares = evidence.share()[evidence.regions.present[:, c], c].tolist()
+            if shares:
+                expected.append(sum(shares) / len(shares))
         if not expected:
             assert f'train/share_ir/{name}' not in runner.message_hub.log_scalars
             continue
@@ -107,10 +98,7 @@ def test_schedule_and_record(run):
 
 
 def test_classes_without_a_name(make_runner, monkeypatch):
-    monkeypatch.setattr(
-        'mmfusion.engine.hooks.attribution_fusion_loss_hook.infrared_shares',
-        lambda region_ir, region_vi: torch.tensor([0.25, 0.5, 0.75]),
-    )
+    monkeypatch.setattr(Evidence, 'mean_share', lambda self: torch.tensor([0.25, 0.5, 0.75]))
     runner = make_runner(max_iters=1, hooks=[dict(type='AttributionFusionLossHook', interval=1)])
     runner._train_dataloader.dataset.metainfo.classes = ('background',)
     runner._train_dataloader.dataset.metainfo.palette = [[0, 0, 0]]
@@ -147,10 +135,11 @@ def test_running_mean(run):
 
 
 def test_source_is_what_is_attributed(run):
-    live, averaged = run(source='live')[1].regions, run(source='ema', momentum=1e-6)[1].regions
+    live, averaged = run(source='live')[1].evidence, run(source='ema', momentum=1e-6)[1].evidence
     for i in (0, 1):  # The mean starts as a copy, and is one again after the first iteration.
-        assert all(torch.equal(a, b) for a, b in zip(live[i], averaged[i]))
-    assert not torch.equal(live[2][0], averaged[2][0])
+        assert torch.equal(live[i].ir, averaged[i].ir)
+        assert torch.equal(live[i].vi, averaged[i].vi)
+    assert not torch.equal(live[2].ir, averaged[2].ir)
 
 
 def test_resumed_mean_and_new_mean(run, make_runner):
@@ -199,7 +188,11 @@ def test_testing_with_the_hook(run, make_runner):
     first, _ = run(max_iters=1, source='ema')
     hooks = [dict(type='AttributionFusionLossHook', source='ema')]
     runner = make_runner(hooks=hooks, load_from=f'{first.work_dir}/iter_1.pth')
+    with mock.patch('copy.deepcopy', side_effect=AssertionError('a test needs no copy of the segmentor')) as copied:
+        runner.call_hook('before_run')
+    copied.assert_not_called()
     metrics = runner.test()
+    assert next(hook for hook in runner.hooks if isinstance(hook, AttributionFusionLossHook))._average is None
     assert 0 <= metrics['mIoU'] <= 100
     plain = make_runner()
     load_checkpoint(plain.model, f'{first.work_dir}/iter_1.pth')

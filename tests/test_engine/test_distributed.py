@@ -46,7 +46,9 @@ def train_one_rank(rank, port, config, state, batches, folder):
 @pytest.mark.parametrize('estimator', ['exact', 'endpoint'])
 def test_gradients_are_the_mean_over_ranks(model_config, make_batch, tmp_path, estimator):
     """Also where the ranks see different classes, so that they attribute different numbers of them."""
-    config = model_config(fusion=dict(type='UAAFusion', num_stages=2, channels=4, steps=2, estimator=estimator))
+    config = model_config(
+        fusion=dict(type='UAAFusion', num_stages=2, channels=4, attribution=dict(steps=2, estimator=estimator))
+    )
     torch.manual_seed(0)
     model = MODELS.build(config).train()
     batches = [make_batch(seed=seed) for seed in (0, 1)]

@@ -96,9 +96,7 @@ def test_step_and_predict(name, model_config, make_batch):
                 type='UAAFusion',
                 num_stages=2,
                 channels=8,
-                steps=2,
-                estimator='exact',
-                smoothing=0.0,
+                attribution=dict(steps=2, estimator='exact', smoothing=0.0),
                 rule='gauss_legendre',
                 label_source='mean',
             ),
@@ -126,7 +124,7 @@ def test_binary_head(model_config, unet_config, make_batch):
     torch.manual_seed(0)
     segmentor = unet_config(num_classes=2, out_channels=1, threshold=0.4)
     segmentor['decode_head']['loss_decode'] = BINARY
-    model = MODELS.build(model_config(segmentor, fusion=dict(type='UAAFusion', num_stages=2, channels=8, steps=2)))
+    model = MODELS.build(model_config(segmentor, fusion=dict(type='UAAFusion', num_stages=2, channels=8)))
     inputs, samples = make_batch()
     for sample in samples:
         sample.gt_sem_seg.data = (sample.gt_sem_seg.data > 0).long()

@@ -119,7 +119,7 @@ def pointwise(images, metas):
 
 
 def test_padding_has_no_say_in_the_attribution(build, make_batch, monkeypatch):
-    model = build(fusion=dict(type='UAAFusion', num_stages=1, channels=4, steps=3, baseline='black'))
+    model = build(fusion=dict(type='UAAFusion', num_stages=1, channels=4, attribution=dict(steps=3, baseline='black')))
     monkeypatch.setattr(model.segmentor, 'encode_decode', pointwise)
     inputs, _ = make_batch()
     padded = F.pad(inputs, (0, 16, 0, 8))
@@ -141,7 +141,7 @@ def test_padding_has_no_say_in_the_attribution(build, make_batch, monkeypatch):
 def test_odd_size_through_the_preprocessor(build):
     model = build(
         data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=32),
-        fusion=dict(type='UAAFusion', num_stages=1, channels=2, steps=1, estimator='endpoint'),
+        fusion=dict(type='UAAFusion', num_stages=1, channels=2, attribution=dict(estimator='endpoint')),
     )
     image = torch.randint(0, 255, (4, 275, 377), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     sample = sample_of(ori_shape=(275, 377), img_shape=(275, 377))

@@ -106,7 +106,7 @@ def test_fixed_rule_has_no_fusion_loss(build, make_batch):
 # Gradients and side effects ------------------------------------------------------------------------------------
 def test_every_parameter_learns(build, unet_config, make_batch):
     # In four channels a PReLU may see nothing negative, by chance.
-    model = build(unet_config(), fusion=dict(type='UAAFusion', num_stages=3, channels=8, steps=2))
+    model = build(unet_config(), fusion=dict(type='UAAFusion', num_stages=3, channels=8))
     inputs, samples = make_batch()
     model.train().parse_losses(model.loss(inputs, samples))[0].backward()
     for name, parameter in model.named_parameters():
@@ -117,7 +117,7 @@ def test_every_parameter_learns(build, unet_config, make_batch):
 def test_segmentation_loss_reaches_the_fusion(build, make_batch):
     inputs, samples = make_batch()
     model = build(
-        fusion=dict(type='UAAFusion', num_stages=2, channels=8, steps=2),
+        fusion=dict(type='UAAFusion', num_stages=2, channels=8),
         loss_fusion=None,
         loss_gradient=None,
         segment_sources=False,

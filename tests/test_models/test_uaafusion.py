@@ -1,12 +1,15 @@
+from dataclasses import fields
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmfusion.attribution import infrared_share, region_attribution
+from mmfusion.attribution import Attribution, infrared_share, region_attribution
 from mmfusion.models import UAAFusion
 
 EPS = 1e-8
+ATTRIBUTION = {field.name for field in fields(Attribution)}
 
 
 def pair(batch=2, size=(12, 15), seed=0):
@@ -34,10 +37,11 @@ def net():
 
 def build(seed=0, **options):
     torch.manual_seed(seed)
-    plain = dict(
-        num_stages=2, channels=4, steps=3, estimator='exact', smoothing=0.0, attention_interval=1, label_source='mean'
-    )
-    return UAAFusion(**{**plain, **options})
+    own = dict(num_stages=2, channels=4, attention_interval=1)
+    attribution = dict(steps=3, estimator='exact', smoothing=0.0, label_source='mean')
+    for name, value in options.items():
+        (attribution if name in ATTRIBUTION else own)[name] = value
+    return UAAFusion(attribution=attribution, **own)
 
 
 def spread(share, labels):
@@ -231,7 +235,7 @@ def test_attention_interval(net, interval):
         calls.append(len(x))
         return net.eval()(x)
 
-    result = build(num_stages=5, attribution=False, attention_interval=interval)(ir, vi, scorer, labels)
+    result = build(num_stages=5, weights='even', attention_interval=interval)(ir, vi, scorer, labels)
     assert calls == [2] * -(-4 // interval)
     for k in range(1, 5):
         held = (k - 1) % interval != 0
@@ -293,7 +297,7 @@ def test_released_attention_is_a_gate_of_one_half(net):
 # No scorer, no trace, no chance
 
 
-@pytest.mark.parametrize('options', [dict(), dict(attribution=False), dict(attention=None)])
+@pytest.mark.parametrize('options', [dict(), dict(weights='even'), dict(attention=None)])
 def test_without_scorer(options):
     with pytest.raises(ValueError, match='pass a scorer'):
         build(**options)(*pair()[:2])
@@ -301,7 +305,7 @@ def test_without_scorer(options):
 
 def test_needs_no_scorer_when_both_are_off():
     ir, vi, _ = pair()
-    result = build(attribution=False, attention=None)(ir, vi)
+    result = build(weights='even', attention=None)(ir, vi)
     assert result.weight_ir.eq(0.5).all()
     assert result.region_ir is None
     assert result.labels is None

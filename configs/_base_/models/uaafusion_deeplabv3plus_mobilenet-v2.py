@@ -3,7 +3,7 @@ norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='FusionSegmentor',
     data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=8),
-    fusion=dict(type='UAAFusion', num_stages=5, channels=32, steps=5),
+    fusion=dict(type='UAAFusion', num_stages=5, channels=32),
     normalize=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
     segmentor=dict(
         type='EncoderDecoder',

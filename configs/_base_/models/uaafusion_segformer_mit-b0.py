@@ -5,6 +5,6 @@ model = dict(
     _delete_=True,
     type='FusionSegmentor',
     data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=32),
-    fusion=dict(type='UAAFusion', num_stages=5, channels=32, steps=5),
+    fusion=dict(type='UAAFusion', num_stages=5, channels=32),
     segmentor=_base_.model,
 )

@@ -3,7 +3,7 @@
 # mmseg's hooks must be registered before a config asks for one; see mmfusion.models.
 import mmseg.engine.hooks  # noqa: F401
 
-from .attribution_fusion_loss_hook import AttributionFusionLossHook, infrared_shares
+from .attribution_fusion_loss_hook import AttributionFusionLossHook
 from .checkpoint_architecture_hook import CheckpointArchitectureHook
 from .fused_image_hook import FusedImageHook
 from .fusion_visualization_hook import FusionVisualizationHook
@@ -15,5 +15,4 @@ __all__ = [
     'FusedImageHook',
     'FusionVisualizationHook',
     'IterSeedHook',
-    'infrared_shares',
 ]

@@ -1,5 +1,7 @@
 """Keeps the attribution fusion loss in step with the state of the segmentation network."""
 
+import math
+
 from mmengine.hooks import Hook
 from mmengine.model import ExponentialMovingAverage
 from mmengine.runner import Runner
@@ -11,21 +13,6 @@ from .bare_model import bare_model
 
 SOURCES = ('live', 'ema')
 _CHECKPOINT_KEY = 'attribution_source'
-
-
-def infrared_shares(region_ir: Tensor, region_vi: Tensor) -> Tensor:
-    """Mean share of the infrared image per class.
-
-    Args:
-        region_ir (Tensor): Attributions of the infrared image (B, C), at least 0.
-        region_vi (Tensor): Attributions of the visible image (B, C).
-
-    Returns:
-        Tensor: (C,) mean of ``A_I / (A_I + A_V)`` over the samples that hold any evidence for the class; NaN where none
-        does.
-    """
-    total = region_ir + region_vi
-    return (region_ir / total.where(total > 0, float('nan'))).nanmean(0)
 
 
 @HOOKS.register_module()
@@ -45,7 +32,8 @@ class AttributionFusionLossHook(Hook):
         source (str): 'live' attributes the segmentor that is being trained, 'ema' an exponential moving average of it.
         momentum (float): Weight of the newest state in that average, in (0, 1).
         interval (int): Every so many iterations the infrared share of each class that is present goes to the log as
-            ``share_ir/<class>``, with the strength as ``attribution_strength``. 0 for never.
+            ``share_ir/<class>``: the mean of :meth:`mmfusion.attribution.Evidence.share`, which is also the weight,
+            over the samples that hold the class. With it goes the strength as ``attribution_strength``. 0 for never.
 
     Raises:
         ValueError: An option is unknown or out of range.
@@ -74,7 +62,7 @@ class AttributionFusionLossHook(Hook):
         self.momentum = momentum
         self.interval = interval
         self._average: ExponentialMovingAverage | None = None
-        self._restored = False
+        self._resumed: dict[str, Tensor] | None = None
 
     def strength(self, iteration: int) -> float:
         """Strength of the attribution in an iteration (from 0), in [0, 1]."""
@@ -85,7 +73,7 @@ class AttributionFusionLossHook(Hook):
         return (iteration - self.warmup_iters + 1) / (self.ramp_iters + 1)
 
     def before_run(self, runner: Runner) -> None:
-        """Set up the running mean, before a checkpoint may fill it.
+        """Refuse a model that cannot be attributed.
 
         Raises:
             TypeError: The model is no ``FusionSegmentor``.
@@ -96,22 +84,24 @@ class AttributionFusionLossHook(Hook):
                 f'AttributionFusionLossHook works on a FusionSegmentor, but the model is a '
                 f'{type(model).__name__}; remove the hook or wrap the model'
             )
-        if self.source == 'ema':
-            self._average = ExponentialMovingAverage(model.segmentor, momentum=self.momentum, update_buffers=True)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take the running mean from the checkpoint of a run that is resumed."""
-        if self._average is not None and runner._resume and _CHECKPOINT_KEY in checkpoint:
-            self._average.load_state_dict(checkpoint[_CHECKPOINT_KEY])
-            self._restored = True
+        """Keep the running mean of a run that is resumed until training starts."""
+        if runner._resume:
+            self._resumed = checkpoint.get(_CHECKPOINT_KEY)
 
     def before_train(self, runner: Runner) -> None:
-        """Start the running mean from the weights that training starts from, and put it in place."""
-        if self._average is None:
+        """Start the running mean, from that of a resumed run or from the weights that training starts from.
+
+        Only training needs it: a test would copy the segmentor for nothing.
+        """
+        if self.source != 'ema':
             return
         model = bare_model(runner)
-        if not self._restored:  # Weights may have been loaded since `before_run`.
-            self._average.module.load_state_dict(model.segmentor.state_dict())
+        self._average = ExponentialMovingAverage(model.segmentor, momentum=self.momentum, update_buffers=True)
+        if self._resumed is not None:
+            self._average.load_state_dict(self._resumed)
+            self._resumed = None
         model.set_attribution_source(self._average.module)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
@@ -128,12 +118,12 @@ class AttributionFusionLossHook(Hook):
         if not self.every_n_inner_iters(batch_idx, self.interval):
             return
         runner.message_hub.update_scalar('train/attribution_strength', model.attribution_strength)
-        if model.last_regions is None:
+        if model.last_evidence is None:
             return
         # A binary task may name its foreground alone, or nothing at all.
         classes = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}).get('classes') or ()
-        for c, share in enumerate(infrared_shares(*model.last_regions).tolist()):
-            if share == share:  # NaN: the class is not in this batch.
+        for c, share in enumerate(model.last_evidence.mean_share().tolist()):
+            if not math.isnan(share):  # The class is in this batch.
                 runner.message_hub.update_scalar(f'train/share_ir/{classes[c] if c < len(classes) else c}', share)
 
     def after_train(self, runner: Runner) -> None:

@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmfusion.attribution import Scorer
+from mmfusion.attribution import Evidence, Scorer
 
 
 @dataclass
@@ -20,18 +20,31 @@ class FusionResult:
     """Weight of the infrared image (B, 1, H, W) in [0, 1]."""
     weight_vi: Tensor
     """Weight of the visible image (B, 1, H, W); the two weights add to 1."""
-    region_ir: Tensor | None = None
-    """Attribution of the infrared image per class (B, C), at least 0; None where nothing was attributed."""
-    region_vi: Tensor | None = None
-    """Attribution of the visible image per class (B, C)."""
+    evidence: Evidence | None = None
+    """What attribution found; None where nothing was attributed."""
     attention: list[Tensor] = field(default_factory=list)
     """Attention per stage (B, 1, H, W), before the sigmoid; empty for fusions without stages."""
     labels: Tensor | None = None
     """Class ids (B, H, W) that the attribution used: given or predicted."""
 
+    @property
+    def region_ir(self) -> Tensor | None:
+        """Tensor | None: Attribution of the infrared image per class (B, C), at least 0; None if there is none."""
+        return None if self.evidence is None else self.evidence.ir
+
+    @property
+    def region_vi(self) -> Tensor | None:
+        """Tensor | None: Attribution of the visible image per class (B, C)."""
+        return None if self.evidence is None else self.evidence.vi
+
 
 class BaseFusion(BaseModule, metaclass=ABCMeta):
     """A fusion: infrared and visible luminance in, fused luminance out."""
+
+    @property
+    def ignore_index(self) -> int:
+        """int: Label of pixels of no class."""
+        return 255
 
     @abstractmethod
     def forward(

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 RELEASED_FUSION = dict(
-    steps=5,
-    rule='right',
-    baseline='black',
-    estimator='exact',
-    smoothing=0.0,
-    region='batch',
+    attribution=dict(
+        rule='right',
+        baseline='black',
+        estimator='exact',
+        smoothing=0.0,
+        region='batch',
+        label_source='mean',
+        max_batch='batch',
+    ),
     attention='none',
     attention_interval=1,
-    label_source='mean',
-    max_batch='batch',
 )
 """Options of :class:`UAAFusion` that compute what the released network computes."""
 RELEASED_HEAD = dict(data_step=False, residual=False, squash_first_cell=False)

@@ -1,88 +1,82 @@
 """UAAFusion: unfolding attribution analysis fusion, the preprocessor in front of any segmentor."""
 
-import torch
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
 from torch import Tensor
 
-from mmfusion.attribution import (
-    BASELINES,
-    ESTIMATORS,
-    Scorer,
-    TrajectoryAttribution,
-    infrared_share,
-    isolated,
-    region_attribution,
-)
-from mmfusion.attribution.quadrature import quadrature
-from mmfusion.attribution.region import REGIONS
-from mmfusion.attribution.trajectory import NORMALIZATIONS
+from mmfusion.attribution import NORMALIZATIONS, Attribution, LabelRegions, Scorer, TrajectoryAttribution
+from mmfusion.attribution.attribution import check_choice
+from mmfusion.deprecation import renamed_options
 from mmfusion.registry import MODELS
 
 from .base import BaseFusion, FusionResult, constant_weights
 from .released import RELEASED_FUSION, RELEASED_HEAD, convert_fusion_state_dict
 
-LABEL_SOURCES = ('sources', 'mean')
-# How many images per pair go through the segmentor at once.
-_CHUNKS = {'auto': 4, 'batch': 1}
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f'unknown {name} {value!r}; choose one of {", ".join(map(repr, choices))}')
+WEIGHTS = ('attribution', 'even')
+# Options that were arguments of UAAFusion itself before 0.2, and what to write now.
+_RENAMED = {
+    name: f'attribution.{name}'
+    for name in (
+        'rule',
+        'baseline',
+        'estimator',
+        'pairs',
+        'test_pairs',
+        'smoothing',
+        'region',
+        'label_source',
+        'max_batch',
+        'eps',
+        'ignore_index',
+        'num_classes',
+    )
+}
 
 
 @MODELS.register_module()
 class UAAFusion(BaseFusion):
     r"""Fusion whose objective and attention come from attribution analysis of the segmentor.
 
-    The attribution :math:`A_c` of each class in each source
-    (:func:`~mmfusion.attribution.region_attribution`) is spread over the label map and normalised to weights
+    The evidence for each class in each source (:class:`~mmfusion.attribution.Attribution`) is spread over the label map
+    and normalised to weights
 
     .. math:: w_I = \frac{W_I + \epsilon}{W_I + W_V + 2 \epsilon}, \qquad w_V = 1 - w_I
 
-    (smoothed; see :func:`~mmfusion.attribution.infrared_share`), which set the target of the unfolding's data steps;
-    the attribution of the unfolding's own iterates gates the stages. Source: Bai et al., "Deep Unfolding Multi-modal
-    Image Fusion Network via Attribution Analysis", IEEE TCSVT 2025, arXiv 2502.01467. The defaults correct what cancels
+    (smoothed; see :class:`~mmfusion.attribution.Evidence`), which set the target of the unfolding's data steps; the
+    attribution of the unfolding's own iterates gates the stages. Source: Bai et al., "Deep Unfolding Multi-modal Image
+    Fusion Network via Attribution Analysis", IEEE TCSVT 2025, arXiv 2502.01467. The defaults correct what cancels
     itself in the released network; see :meth:`from_released` for that.
 
     Args:
         num_stages (int): Stages of the unfolding.
         channels (int): Feature channels of the unfolding, even.
-        steps (int): Nodes of the path integral per source, for 'exact' and 'multiplexed'.
-        rule (str): Quadrature rule: 'left', 'right', 'midpoint', 'trapezoid' or 'gauss_legendre'. Along the path the
-            gradient is a narrow bump somewhere, which equally spaced nodes meet more surely than those of Gauss; see
-            docs/attribution.md.
-        baseline (str): Start of the path: 'blur', 'mean' or 'black'. A black one prefers whatever is bright.
-        estimator (str): 'banzhaf', 'exact', 'multiplexed' or 'endpoint'; see
-            :func:`~mmfusion.attribution.region_attribution`. While training, the signs of the random ones follow
-            PyTorch's global stream; in evaluation mode they are always the same, so that a prediction repeats itself.
-        pairs (int): Pairs of images per source of 'banzhaf' while training. One draw is noisy, but training sees many.
-        test_pairs (int): The same in evaluation mode, where there is one draw only.
-        smoothing (float): Evidence, in units of the score, that each source is credited with in advance; 0 as in the
-            paper.
-        region (str): 'sample', or 'batch' for regions that run over the whole batch (released).
-        attribution (bool): Weigh the sources by attribution; one half each otherwise.
+        steps (int, optional): Short for ``attribution=dict(steps=...)``: nodes of the path integral per source.
+        weights (str): 'attribution' weighs the sources by their evidence, 'even' by one half each.
+        attribution (dict | Attribution, optional): Options of :class:`~mmfusion.attribution.Attribution`, which has
+            their defaults.
         attention (str, optional): How the attribution of the iterates is normalised before it gates the stages: 'rms',
             or 'none' (released: a gate that is one half everywhere). None switches it off, and spares a pass of the
             segmentor per stage.
         attention_interval (int): The attribution of the iterates is renewed at every so many stages and stands for
             those up to the next; each renewal is a pass of the segmentor forward and backward.
-        label_source (str): Where labels come from if none are given: 'sources' are the most likely classes by the mean
-            of the scores of the two images, 'mean' those of the mean image (released). What only one sensor sees pales
-            in the mean image.
-        max_batch (int | str, optional): Largest number of images in one pass of the segmentor while it is attributed.
-            ``'auto'`` is four times the number of pairs, ``'batch'`` the number of pairs itself (released), None all at
-            once.
-        eps (float): :math:`\epsilon` above, which keeps sources without any evidence at one half each.
-        ignore_index (int): Label of pixels of no class; they get weights of one half.
-        num_classes (int, optional): Number of classes C. Found out from the scorer when absent.
         head (dict, optional): Config of the unfolding head; ``num_stages`` and ``channels`` above go into it.
         init_cfg (dict, optional): mmengine's initialisation config.
+        **renamed: Options of the attribution by their former place, as arguments of their own; each construction
+            warns once and names the new key.
+
+    Attributes:
+        attribution (Attribution): The options, to be replaced as a whole: ``dataclasses.replace``.
+        weights (str): As given.
+        attention (str | None): As given.
 
     Raises:
-        ValueError: An option is unknown or out of range.
+        ValueError: An option is unknown or out of range, or given at both places.
+        TypeError: An argument that never was one.
 
     Examples:
-        >>> fusion = UAAFusion(num_stages=2, channels=4, steps=2)
+        >>> fusion = UAAFusion(num_stages=2, channels=4, attribution=dict(estimator='endpoint'))
         >>> ir, vi = torch.rand(1, 1, 16, 24), torch.rand(1, 1, 16, 24)
         >>> scorer = lambda x: torch.cat([x, 1 - x], dim=1)  # a segmentor of two classes
         >>> result = fusion(ir, vi, scorer)
@@ -94,62 +88,28 @@ class UAAFusion(BaseFusion):
         self,
         num_stages: int = 5,
         channels: int = 32,
-        steps: int = 5,
-        rule: str = 'midpoint',
-        baseline: str = 'blur',
-        estimator: str = 'banzhaf',
-        pairs: int = 1,
-        test_pairs: int = 2,
-        smoothing: float = 0.075,
-        region: str = 'sample',
-        attribution: bool = True,
+        steps: int | None = None,
+        weights: str = 'attribution',
+        attribution: Mapping[str, Any] | Attribution | bool | None = None,
         attention: str | None = 'rms',
         attention_interval: int = 2,
-        label_source: str = 'sources',
-        max_batch: int | str | None = 'auto',
-        eps: float = 1e-8,
-        ignore_index: int = 255,
-        num_classes: int | None = None,
         head: dict | None = None,
         init_cfg: dict | None = None,
+        **renamed: Any,
     ) -> None:
         super().__init__(init_cfg)
-        quadrature(rule, steps)  # Refuses what does not go together before the first batch.
-        _check_choice('baseline', baseline, BASELINES)
-        _check_choice('estimator', estimator, ESTIMATORS)
-        _check_choice('region', region, REGIONS)
+        if isinstance(attribution, bool):
+            renamed_options('UAAFusion', ['attribution'], {'attribution': "weights='attribution' or 'even'"})
+            weights, attribution = 'attribution' if attribution else 'even', None
+        check_choice('weights', weights, WEIGHTS)
         if attention is not None:
-            _check_choice('attention', attention, NORMALIZATIONS)
-        _check_choice('label_source', label_source, LABEL_SOURCES)
-        if isinstance(max_batch, str):
-            _check_choice('max_batch', max_batch, ('auto', 'batch'))
-        elif max_batch is not None and max_batch < 1:
-            raise ValueError(f"max_batch must be positive, 'auto', 'batch' or None, got {max_batch}")
-        for name, value in (('pairs', pairs), ('test_pairs', test_pairs), ('attention_interval', attention_interval)):
-            if value < 1:
-                raise ValueError(f'{name} must be at least 1, got {value}')
-        if not smoothing >= 0:
-            raise ValueError(f'smoothing must not be negative, got {smoothing}')
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f'num_classes must be at least 1, or None to ask the scorer, got {num_classes}')
-        if not eps > 0:
-            raise ValueError(f'eps must be positive so that sources without evidence share equally, got {eps}')
-        self.steps = steps
-        self.rule = rule
-        self.baseline = baseline
-        self.estimator = estimator
-        self.pairs = pairs
-        self.test_pairs = test_pairs
-        self.smoothing = smoothing
-        self.region = region
-        self.attribution = attribution
+            check_choice('attention', attention, NORMALIZATIONS)
+        if attention_interval < 1:
+            raise ValueError(f'attention_interval must be at least 1, got {attention_interval}')
+        self.weights = weights
+        self.attribution = _build_attribution(attribution, steps, renamed)
         self.attention = attention
         self.attention_interval = attention_interval
-        self.label_source = label_source
-        self.max_batch = max_batch
-        self.eps = eps
-        self.ignore_index = ignore_index
-        self.num_classes = num_classes
         self.head = MODELS.build(
             {
                 'type': 'mmfusion.MemoryUnfoldingHead',  # The prefix, for configs of mmseg's scope.
@@ -175,9 +135,14 @@ class UAAFusion(BaseFusion):
             ValueError: The state dict is of another architecture; the message lists the keys.
         """
         sizes, converted = convert_fusion_state_dict(state_dict)
-        fusion = cls(**sizes, **{**RELEASED_FUSION, 'steps': steps}, head=dict(RELEASED_HEAD))
+        fusion = cls(**sizes, **RELEASED_FUSION, steps=steps, head=dict(RELEASED_HEAD))
         fusion.load_state_dict(converted)
         return fusion.eval()
+
+    @property
+    def ignore_index(self) -> int:
+        """int: Label of pixels of no class."""
+        return self.attribution.ignore_index
 
     def forward(
         self,
@@ -198,84 +163,66 @@ class UAAFusion(BaseFusion):
         self.check_pair(ir, vi)
         if not 0 <= strength <= 1:
             raise ValueError(f'strength moves the weights from one half and must be in [0, 1], got {strength}')
-        attributed = self.attribution and strength > 0
-        region_ir = region_vi = attend = None
+        attributed = self.weights == 'attribution' and strength > 0
         weight_ir, weight_vi = constant_weights(ir, 0.5)
+        evidence = attend = None
         if attributed or self.attention is not None:
             if scorer is None:
                 raise ValueError(
-                    'UAAFusion attributes a segmentor: pass a scorer, or switch attribution and attention '
-                    'off (attribution=False, attention=None)'
+                    'UAAFusion attributes a segmentor: pass a scorer, or switch attribution and attention off '
+                    "(weights='even', attention=None)"
                 )
-            if labels is None:
-                labels = self._predict_labels(scorer, ir, vi, ignore)
-        if attributed:
-            region_ir, region_vi = self._region_attribution(scorer, ir, vi, labels)
-            weight_ir = self._spread(region_ir, region_vi, labels).to(ir)
-            weight_ir = 0.5 + strength * (weight_ir - 0.5)
-            weight_vi = 1 - weight_ir
-        if self.attention is not None:
-            attend = TrajectoryAttribution(
-                scorer, labels, self.ignore_index, self.attention, interval=self.attention_interval
-            ).update
+            regions: LabelRegions | Tensor | None = labels
+            if attributed or labels is None:
+                regions = self.attribution.regions(scorer, ir, vi, labels, ignore)
+                labels = regions.labels(self.ignore_index) if labels is None else labels
+            attend = self._attend(scorer, regions)
+            if attributed:
+                evidence = self.attribution.evidence(scorer, ir, vi, regions, training=self.training)
+                weight_ir, weight_vi = (weight.to(ir) for weight in evidence.weights(strength))
         fused, attention = self.head(ir, vi, weight_ir, weight_vi, attend)
-        return FusionResult(fused, weight_ir, weight_vi, region_ir, region_vi, attention, labels)
+        return FusionResult(fused, weight_ir, weight_vi, evidence, attention, labels)
 
-    def _predict_labels(self, scorer: Scorer, ir: Tensor, vi: Tensor, ignore: Tensor | None) -> Tensor:
-        """Most likely classes (B, H, W)."""
-        ir, vi = ir.detach(), vi.detach()
-        with isolated(scorer, ir.device), torch.no_grad():
-            if self.label_source == 'mean':
-                scores = scorer((ir + vi) / 2)
-            else:
-                scores = sum(scorer(torch.cat([ir, vi])).chunk(2))
-        labels = scores.argmax(1)
-        return labels if ignore is None else labels.masked_fill(ignore, self.ignore_index)
-
-    def _count_classes(self, scorer: Scorer, image: Tensor) -> int:
-        classes = self.num_classes or getattr(scorer, 'num_classes', None)
-        if classes is None:
-            with isolated(scorer, image.device), torch.no_grad():
-                classes = scorer(image[:1].detach()).shape[1]
-        return classes
-
-    def _region_attribution(self, scorer: Scorer, ir: Tensor, vi: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        options = dict(
-            num_classes=self._count_classes(scorer, ir),
-            steps=self.steps,
-            rule=self.rule,
-            baseline=self.baseline,
-            estimator=self.estimator,
-            pairs=self.pairs if self.training else self.test_pairs,
-            region=self.region,
-            max_batch=_CHUNKS[self.max_batch] * len(ir) if self.max_batch in _CHUNKS else self.max_batch,
-            ignore_index=self.ignore_index,
-            generator=self._generator(),
-        )
-        if self.region == 'batch':  # A region must not run over the two sources as well.
-            return tuple(region_attribution(scorer, image, labels, **options) for image in (ir, vi))
-        both = region_attribution(scorer, torch.cat([ir, vi]), torch.cat([labels, labels]), **options)
-        return both.chunk(2)
-
-    def _generator(self) -> torch.Generator | None:
-        """Signs follow the global stream while training, so a seeded run repeats itself, and are fixed otherwise."""
-        if self.estimator not in ('multiplexed', 'banzhaf'):
+    def _attend(self, scorer: Scorer, labels: LabelRegions | Tensor) -> Callable[[Tensor], Tensor] | None:
+        """Iterate to its attention; None where attention is off."""
+        if self.attention is None:
             return None
-        return torch.Generator().manual_seed(int(torch.randint(2**62, ())) if self.training else 0)
-
-    def _spread(self, region_ir: Tensor, region_vi: Tensor, labels: Tensor) -> Tensor:
-        """Weight of the infrared image (B, 1, H, W) from attributions (B, C) and labels (B, H, W)."""
-        share = infrared_share(
-            region_ir,
-            region_vi,
+        trajectory = TrajectoryAttribution(
+            scorer,
             labels,
-            estimator=self.estimator,
-            smoothing=self.smoothing,
-            eps=self.eps,
-            region=self.region,
-            ignore_index=self.ignore_index,
+            self.ignore_index,
+            normalization=self.attention,
+            interval=self.attention_interval,
+            check_labels=True,
         )
-        # One more class for pixels of none.
-        share = torch.cat([share, torch.full_like(share[:, :1], 0.5)], dim=1)
-        index = labels.long().masked_fill(labels == self.ignore_index, share.shape[1] - 1)
-        return share.gather(1, index.flatten(1)).view(len(index), 1, *index.shape[1:])
+        return trajectory.update
+
+
+def _build_attribution(
+    attribution: Mapping[str, Any] | Attribution | None, steps: int | None, renamed: Mapping[str, Any]
+) -> Attribution:
+    """The options from wherever they are given."""
+    known = [field.name for field in fields(Attribution)]
+    _refuse_unknown('UAAFusion has no argument', renamed, _RENAMED, known)
+    if renamed:
+        renamed_options('UAAFusion', list(renamed), _RENAMED)
+    options = dict(renamed) if steps is None else dict(renamed, steps=steps)
+    if isinstance(attribution, Attribution):
+        return replace(attribution, **options)
+    given = dict(attribution or {})
+    _refuse_unknown('attribution has no option', given, known, known)
+    doubled = sorted(set(given) & set(options))
+    if doubled:
+        raise ValueError(
+            f'{", ".join(doubled)} of the attribution is given twice: in attribution=dict(...) and as an argument of '
+            'UAAFusion; keep the first'
+        )
+    return Attribution(**given, **options)
+
+
+def _refuse_unknown(message: str, given: Iterable[str], allowed: Iterable[str], known: Iterable[str]) -> None:
+    unknown = sorted(set(given) - set(allowed))
+    if unknown:
+        raise TypeError(
+            f'{message} {", ".join(unknown)}; options of the attribution are attribution=dict({", ".join(known)})'
+        )

@@ -1,5 +1,8 @@
 """Fusion and segmentation as one model."""
 
+import math
+from dataclasses import dataclass
+
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MessageHub
@@ -8,6 +11,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from mmfusion.attribution import Evidence
 from mmfusion.registry import MODELS
 
 from ..color import merge_luminance, split_luminance
@@ -21,6 +25,27 @@ _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
 _LOSS_GRADIENT = dict(type='mmfusion.JointGradientLoss')
 COLORS = ('rgb', 'gray')
 TRAIN_LABELS = ('given', 'predicted')
+
+
+@dataclass
+class _Pair:
+    """A batch of pairs, split once for all who need a part of it."""
+
+    ir: Tensor
+    """Infrared images (B, 1, H, W) in [0, 1]."""
+    luminance: Tensor
+    """Visible luminance (B, 1, H, W) in [0, 1]."""
+    chroma: Tensor
+    """Visible Cb and Cr (B, 2, H, W) in [-0.5, 0.5]."""
+
+    @classmethod
+    def split(cls, inputs: Tensor) -> '_Pair':
+        if inputs.ndim != 4 or inputs.shape[1] != 4:
+            raise ValueError(
+                'a batch of pairs has 4 channels (B, 4, H, W): red, green, blue, infrared; got shape '
+                f'{tuple(inputs.shape)}'
+            )
+        return cls(inputs[:, 3:], *split_luminance(inputs[:, :3]))
 
 
 @MODELS.register_module()
@@ -54,14 +79,16 @@ class FusionSegmentor(BaseSegmentor):
         scorer (dict, optional): Options ``score``, ``mode`` and ``dtype`` of
             :class:`~mmfusion.models.scorer.SegmentorScorer`.
         stretch (bool): Stretch each predicted fused image to its own minimum and maximum, as released.
+        check_finite_interval (int): On an accelerator, losses are looked at for NaN and infinity every so many
+            iterations, because looking waits for the device; on the CPU it costs nothing and happens in every one.
         train_cfg (dict, optional): Handed to the segmentor.
         test_cfg (dict, optional): Handed to the segmentor: whole or slide inference.
         init_cfg (dict, optional): mmengine's initialisation config.
 
     Attributes:
         attribution_strength (float): How far attribution moves the weights from one half while training, in [0, 1].
-        last_regions (tuple | None): Attributions (B, C) of infrared and visible image in the last training
-            iteration; None where nothing was attributed.
+        last_evidence (Evidence | None): What attribution found in the last training iteration; None where nothing was
+            attributed.
 
     Raises:
         ValueError: The segmentor's config has no decode head, or an option is unknown.
@@ -82,6 +109,7 @@ class FusionSegmentor(BaseSegmentor):
         train_labels: str = 'given',
         scorer: dict | None = None,
         stretch: bool = False,
+        check_finite_interval: int = 50,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         init_cfg: dict | None = None,
@@ -92,6 +120,8 @@ class FusionSegmentor(BaseSegmentor):
             raise ValueError(f'unknown train_labels {train_labels!r}; choose one of {", ".join(TRAIN_LABELS)}')
         if not loss_seg_weight >= 0:
             raise ValueError(f'loss_seg_weight must not be negative, got {loss_seg_weight}')
+        if check_finite_interval < 1:
+            raise ValueError(f'check_finite_interval must be at least 1, got {check_finite_interval}')
         if data_preprocessor is None:
             data_preprocessor = dict(type='mmfusion.FusionDataPreProcessor')
         if isinstance(data_preprocessor, dict):
@@ -123,8 +153,10 @@ class FusionSegmentor(BaseSegmentor):
         self.train_labels = train_labels
         self.stretch = stretch
         self.scorer_options = dict(scorer or {})
+        self.check_finite_interval = check_finite_interval
+        self._unchecked_losses = 0
         self.attribution_strength = 1.0
-        self.last_regions: tuple[Tensor, Tensor] | None = None
+        self.last_evidence: Evidence | None = None
         self.set_attribution_source(None)
         self.scorer()  # Refuses unknown options now rather than in the first iteration.
 
@@ -210,22 +242,21 @@ class FusionSegmentor(BaseSegmentor):
         Raises:
             ValueError: Not four channels.
         """
-        if inputs.ndim != 4 or inputs.shape[1] != 4:
-            raise ValueError(
-                'a batch of pairs has 4 channels (B, 4, H, W): red, green, blue, infrared; got shape '
-                f'{tuple(inputs.shape)}'
-            )
-        luminance, chroma = split_luminance(inputs[:, :3])
+        return self._fuse(_Pair.split(inputs), labels, ignore, training)
+
+    def _fuse(
+        self, pair: _Pair, labels: Tensor | None = None, ignore: Tensor | None = None, training: bool | None = None
+    ) -> tuple[Tensor, FusionResult]:
         training = labels is not None if training is None else training
         result = self.fusion(
-            inputs[:, 3:],
-            luminance,
+            pair.ir,
+            pair.luminance,
             self.scorer(self._attribution_source if training else None),
             labels,
             strength=self.attribution_strength if training else 1.0,
             ignore=ignore,
         )
-        image = merge_luminance(result.fused, chroma) if self.color == 'rgb' else result.fused
+        image = merge_luminance(result.fused, pair.chroma) if self.color == 'rgb' else result.fused
         return image, result
 
     # Modes ---------------------------------------------------------------------------------------------------------
@@ -239,32 +270,47 @@ class FusionSegmentor(BaseSegmentor):
         Returns:
             dict[str, Tensor]: The segmentor's losses under their usual names; the fusion's as ``fusion.loss_*``.
         """
+        pair = _Pair.split(inputs)
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+        self._check_labels(labels)
         if self.train_labels == 'given':
-            image, result = self.fuse(inputs, labels)
+            image, result = self._fuse(pair, labels)
         else:
-            ignore = labels == getattr(self.fusion, 'ignore_index', 255)
-            image, result = self.fuse(inputs, ignore=ignore, training=True)
-        self.last_regions = None
-        if result.region_ir is not None:
-            self.last_regions = (result.region_ir, result.region_vi)
-        ir, luminance = inputs[:, 3:], split_luminance(inputs[:, :3])[0]
-        losses = self._segmentation_losses(image, ir, luminance, data_samples)
+            image, result = self._fuse(pair, ignore=labels == self.fusion.ignore_index, training=True)
+        self.last_evidence = result.evidence
+        losses = self._segmentation_losses(image, pair, data_samples)
         if result.fused.requires_grad:  # A fixed rule has nothing to learn.
-            terms = {}
-            if self.loss_fusion is not None:
-                terms.update(self.loss_fusion(result.fused, ir, luminance, result.weight_ir, result.weight_vi))
-            if self.loss_gradient is not None:
-                terms.update(self.loss_gradient(result.fused, ir, luminance))
-            losses.update({f'fusion.{name}': value for name, value in terms.items()})
+            losses.update(self._fusion_losses(result, pair))
         return losses
 
-    def _segmentation_losses(
-        self, image: Tensor, ir: Tensor, luminance: Tensor, data_samples: list[SegDataSample]
-    ) -> dict[str, Tensor]:
+    def _check_labels(self, labels: Tensor) -> None:
+        """Refuse labels that no class has, whatever the fusion does with labels; on the CPU, where looking is free.
+
+        On an accelerator looking would wait for it; there the pipeline has looked (``LoadPairAnnotations``).
+        """
+        if labels.device.type != 'cpu':
+            return
+        ignored = (labels == self.fusion.ignore_index) | (labels == getattr(self.decode_head, 'ignore_index', 255))
+        num_classes = max(2, self.out_channels)
+        outside = ~ignored & ((labels < 0) | (labels >= num_classes))
+        if outside.any():
+            raise ValueError(
+                f'labels hold the ids {labels[outside].unique().tolist()}, outside 0..{num_classes - 1} and not '
+                f'ignored ({self.fusion.ignore_index}); set num_classes of the heads, or map the labels'
+            )
+
+    def _fusion_losses(self, result: FusionResult, pair: _Pair) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        if self.loss_fusion is not None:
+            terms.update(self.loss_fusion(result.fused, pair.ir, pair.luminance, result.weight_ir, result.weight_vi))
+        if self.loss_gradient is not None:
+            terms.update(self.loss_gradient(result.fused, pair.ir, pair.luminance))
+        return {f'fusion.{name}': value for name, value in terms.items()}
+
+    def _segmentation_losses(self, image: Tensor, pair: _Pair, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         images = {'fused': self.normalize(image)}
         if self.segment_sources:
-            images.update(infrared=self.normalize(ir), visible=self.normalize(luminance))
+            images.update(infrared=self.normalize(pair.ir), visible=self.normalize(pair.luminance))
         if self.batch_sources or not self.segment_sources:
             # One grey value per pixel is repeated by `normalize`, so the three have one shape.
             images = {'': torch.cat(list(images.values()))}
@@ -282,20 +328,30 @@ class FusionSegmentor(BaseSegmentor):
         """Sum of the losses and the terms for the log; see :meth:`mmengine.model.BaseModel.parse_losses`.
 
         Raises:
-            FloatingPointError: A term is NaN or infinite. The message names the iteration and the terms; weights and
-                checkpoints are still those of the iteration before.
+            FloatingPointError: A term is NaN or infinite. The message names the iteration and the terms. On the CPU
+                weights and checkpoints are still those of the iteration before; on an accelerator it comes up to
+                ``check_finite_interval`` iterations later.
         """
         loss, log_vars = super().parse_losses(losses)
-        if not torch.isfinite(loss):
-            terms = {name: value.item() for name, value in log_vars.items() if 'loss' in name and name != 'loss'}
-            bad = [name for name, value in terms.items() if value - value != 0]
-            iteration = MessageHub.get_current_instance().get_info('iter', default='unknown')
-            raise FloatingPointError(
-                f'the loss is {loss.item()} in iteration {iteration}; not finite: {", ".join(bad) or "the sum"}. All '
-                f'terms: {", ".join(f"{name}={value:.6g}" for name, value in terms.items())}. Lower the learning rate, '
-                'clip the gradients (optim_wrapper.clip_grad), or look at the images of this iteration'
-            )
+        self._unchecked_losses += 1
+        # Looking at a value waits for an accelerator: there every so many iterations only.
+        if loss.device.type == 'cpu' or self._unchecked_losses >= self.check_finite_interval:
+            self._unchecked_losses = 0
+            self._check_finite(loss, log_vars)
         return loss, log_vars
+
+    @staticmethod
+    def _check_finite(loss: Tensor, log_vars: dict[str, Tensor]) -> None:
+        if torch.isfinite(loss):
+            return
+        terms = {name: value.item() for name, value in log_vars.items() if 'loss' in name and name != 'loss'}
+        bad = [name for name, value in terms.items() if not math.isfinite(value)]
+        iteration = MessageHub.get_current_instance().get_info('iter', default='unknown')
+        raise FloatingPointError(
+            f'the loss is {loss.item()} in iteration {iteration}; not finite: {", ".join(bad) or "the sum"}. All '
+            f'terms: {", ".join(f"{name}={value:.6g}" for name, value in terms.items())}. Lower the learning rate, '
+            'clip the gradients (optim_wrapper.clip_grad), or look at the images of this iteration'
+        )
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
         """Fused images and segmentation.

@@ -1,0 +1,278 @@
+"""Attribution as an object: its options, in one home, and what it finds."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .baseline import BASELINES
+from .estimators import ESTIMATORS, Effort, estimate, get_estimator
+from .isolation import Scorer, isolated
+from .label_regions import LabelRegions
+from .quadrature import quadrature
+
+REGIONS = ('sample', 'batch')
+LABEL_SOURCES = ('sources', 'mean')
+# How many images per pair go through the scorer at once.
+_IMAGES_PER_PAIR = {'auto': 4, 'batch': 1}
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is not among the choices.
+
+    Raises:
+        ValueError: The message names the value and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f'unknown {name} {value!r}; choose one of {", ".join(choices)}')
+
+
+@dataclass(frozen=True)
+class Evidence:
+    r"""What a segmentor finds in two sources, class by class. B samples, C classes.
+
+    The share of the infrared image in the evidence for a class is
+
+    .. math:: \frac{E_I + \kappa}{E_I + E_V + 2 \kappa}
+
+    with the evidence :math:`E` of a whole region in units of the score, which for probabilities is at most about one,
+    and the smoothing :math:`\kappa` as evidence that each source is credited with in advance. Where both sources hold
+    next to nothing (a background that the segmentor assumes anyway), the plain ratio is that of two rounding errors;
+    smoothing leaves it at one half. With :math:`\kappa = 0` it is the ratio of UAAFusion (arXiv 2502.01467).
+
+    Examples:
+        A region of four pixels whose evidence is 0.4 in infrared and 0.1 in visible, told per pixel:
+
+        >>> regions = LabelRegions.from_labels(torch.zeros(1, 2, 2, dtype=torch.long), num_classes=1)
+        >>> found = Evidence(regions, torch.tensor([[0.1]]), torch.tensor([[0.025]]), scale=regions.sizes[:, :-1])
+        >>> found.share(), found.smoothed(0.05).share()
+        (tensor([[0.8000]]), tensor([[0.7500]]))
+    """
+
+    regions: LabelRegions
+    """Whose evidence it is."""
+    ir: Tensor
+    """Attribution of the infrared image (B, C), at least 0, without gradient."""
+    vi: Tensor
+    """Attribution of the visible image (B, C)."""
+    scale: Tensor
+    """(B, C): attributions times this are in units of the score. 1 for differences of scores; the size of the region in
+    pixels for means over its pixels."""
+    smoothing: float = 0.0
+    """Evidence, in units of the score, that each source is credited with in advance."""
+    eps: float = 1e-8
+    """Added to both attributions, so that no evidence at all is one half."""
+
+    @property
+    def prior(self) -> Tensor:
+        """Tensor: The smoothing in units of the attributions (B, C)."""
+        return self.smoothing / self.scale.clamp(min=1)
+
+    def smoothed(self, smoothing: float) -> 'Evidence':
+        """The same evidence with another smoothing."""
+        return Evidence(self.regions, self.ir, self.vi, self.scale, smoothing, self.eps)
+
+    def share(self) -> Tensor:
+        """Share of the infrared image in the evidence for each class: (B, C) in [0, 1]."""
+        prior = self.eps + self.prior.to(self.ir)
+        return (self.ir + prior) / (self.ir + self.vi + 2 * prior)
+
+    def mean_share(self) -> Tensor:
+        """Mean share (C,) over the samples that hold the class; NaN for a class that none holds."""
+        return self.share().masked_fill(~self.regions.present, float('nan')).nanmean(0)
+
+    def weights(self, strength: float = 1.0) -> tuple[Tensor, Tensor]:
+        """The shares, spread over the regions.
+
+        Args:
+            strength (float): How far the evidence moves the weights from one half, in [0, 1].
+
+        Returns:
+            tuple[Tensor, Tensor]: Weights of the infrared and the visible image, (B, 1, H, W) in [0, 1]; they add to 1
+            and are one half at pixels of no class.
+        """
+        weight_ir = 0.5 + strength * (self.regions.spread(self.share(), fill=0.5) - 0.5)
+        return weight_ir, 1 - weight_ir
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """How a segmentor is asked where it finds its evidence: the options, and the one home of their defaults.
+
+    It holds no state and no network: :meth:`evidence` takes any scorer. What the defaults rest on is measured in
+    docs/attribution.md.
+
+    Attributes:
+        estimator (str): 'banzhaf', 'exact', 'multiplexed' or 'endpoint'; see
+            :func:`~mmfusion.attribution.region_attribution`.
+        baseline (str): What an image without evidence looks like: 'blur', 'mean' or 'black'. A black one prefers
+            whatever is bright.
+        steps (int): Nodes of the path integral per source, for 'exact' and 'multiplexed'.
+        rule (str): Quadrature rule: 'left', 'right', 'midpoint', 'trapezoid' or 'gauss_legendre'. Along the path the
+            gradient is a narrow bump somewhere, which equally spaced nodes meet more surely than those of Gauss.
+        pairs (int): Pairs of images per source of 'banzhaf' while training. One draw is noisy, but training sees many.
+        test_pairs (int): The same in evaluation, where there is one draw only.
+        smoothing (float): Evidence, in units of the score, that each source is credited with in advance; 0 as in the
+            paper. See :class:`Evidence`.
+        eps (float): Keeps sources without any evidence at one half each.
+        region (str): 'sample', or 'batch' for regions that run over the whole batch (released).
+        label_source (str): Where labels come from if none are given: 'sources' are the most likely classes by the mean
+            of the scores of the two images, 'mean' those of the mean image (released). What only one sensor sees pales
+            in the mean image.
+        max_batch (int | str, optional): Largest number of images in one pass of the scorer. ``'auto'`` is four times
+            the number of pairs, ``'batch'`` the number of pairs itself (released), None all at once.
+        ignore_index (int): Label of pixels of no class; they get weights of one half.
+        num_classes (int, optional): Number of classes C. Found out from the scorer when absent.
+
+    Raises:
+        ValueError: An option is unknown or out of range.
+
+    Examples:
+        >>> scorer = lambda x: torch.cat([x, 1 - x], dim=1)  # a segmentor of two classes
+        >>> ir, vi = torch.rand(1, 1, 16, 24), torch.rand(1, 1, 16, 24)
+        >>> found = Attribution(estimator='endpoint').evidence(scorer, ir, vi)
+        >>> found.share().shape, found.weights()[0].shape
+        (torch.Size([1, 2]), torch.Size([1, 1, 16, 24]))
+    """
+
+    estimator: str = 'banzhaf'
+    baseline: str = 'blur'
+    steps: int = 5
+    rule: str = 'midpoint'
+    pairs: int = 1
+    test_pairs: int = 2
+    smoothing: float = 0.075
+    eps: float = 1e-8
+    region: str = 'sample'
+    label_source: str = 'sources'
+    max_batch: int | Literal['auto', 'batch'] | None = 'auto'
+    ignore_index: int = 255
+    num_classes: int | None = None
+
+    def __post_init__(self) -> None:
+        quadrature(self.rule, self.steps)  # Refuses what does not go together before the first batch.
+        check_choice('baseline', self.baseline, BASELINES)
+        check_choice('estimator', self.estimator, ESTIMATORS)
+        check_choice('region', self.region, REGIONS)
+        check_choice('label_source', self.label_source, LABEL_SOURCES)
+        if isinstance(self.max_batch, str):
+            check_choice('max_batch', self.max_batch, tuple(_IMAGES_PER_PAIR))
+        elif self.max_batch is not None and self.max_batch < 1:
+            raise ValueError(f"max_batch must be positive, 'auto', 'batch' or None, got {self.max_batch}")
+        for name in ('pairs', 'test_pairs'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
+        if not self.smoothing >= 0:
+            raise ValueError(f'smoothing must not be negative, got {self.smoothing}')
+        if self.num_classes is not None and self.num_classes < 1:
+            raise ValueError(f'num_classes must be at least 1, or None to ask the scorer, got {self.num_classes}')
+        if not self.eps > 0:
+            raise ValueError(f'eps must be positive so that sources without evidence share equally, got {self.eps}')
+
+    # Regions -------------------------------------------------------------------------------------------------------
+    def regions(
+        self, scorer: Scorer, ir: Tensor, vi: Tensor, labels: Tensor | None = None, ignore: Tensor | None = None
+    ) -> LabelRegions:
+        """The regions whose evidence is asked for.
+
+        Args:
+            scorer (Callable): Images (B, 1, H, W) to scores (B, C, H, W).
+            ir (Tensor): Infrared images (B, 1, H, W) in [0, 1].
+            vi (Tensor): Visible luminance, likewise.
+            labels (Tensor, optional): Class ids (B, H, W), integer. Predicted when absent.
+            ignore (Tensor, optional): Pixels (B, H, W) that are padding, as booleans; used where labels are predicted.
+
+        Returns:
+            LabelRegions: Of the given or the predicted labels.
+
+        Raises:
+            ValueError: Labels do not fit the images or hold other ids than those of classes.
+        """
+        if labels is None:
+            scores = self._predict(scorer, ir.detach(), vi.detach())
+            labels, num_classes = scores.argmax(1), self.num_classes or scores.shape[1]
+            if ignore is not None:
+                labels = labels.masked_fill(ignore, self.ignore_index)
+        else:
+            num_classes = self._count_classes(scorer, ir)
+        if labels.shape != (len(ir), *ir.shape[-2:]):
+            raise ValueError(
+                f'labels of shape {(len(ir), *ir.shape[-2:])} go with images of shape {tuple(ir.shape)}, '
+                f'got {tuple(labels.shape)}'
+            )
+        dtype = torch.promote_types(ir.dtype, torch.float32)
+        return LabelRegions.from_labels(
+            labels, num_classes, self.ignore_index, pooled=self.region == 'batch', dtype=dtype
+        )
+
+    def _predict(self, scorer: Scorer, ir: Tensor, vi: Tensor) -> Tensor:
+        """Scores (B, C, H, W) whose largest one tells the class."""
+        with isolated(scorer, ir.device), torch.no_grad():
+            if self.label_source == 'mean':
+                return scorer((ir + vi) / 2)
+            of_ir, of_vi = scorer(torch.cat([ir, vi])).chunk(2)
+            return of_ir + of_vi
+
+    def _count_classes(self, scorer: Scorer, image: Tensor) -> int:
+        num_classes = self.num_classes or getattr(scorer, 'num_classes', None)
+        if num_classes is None:
+            with isolated(scorer, image.device), torch.no_grad():
+                num_classes = scorer(image[:1].detach()).shape[1]
+        return num_classes
+
+    # Evidence ------------------------------------------------------------------------------------------------------
+    def evidence(
+        self,
+        scorer: Scorer,
+        ir: Tensor,
+        vi: Tensor,
+        labels: Tensor | LabelRegions | None = None,
+        *,
+        training: bool = False,
+        ignore: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Evidence:
+        """Attribute both sources.
+
+        Args:
+            scorer (Callable): Images (B, 1, H, W) in [0, 1] to scores (B, C, H, W), each sample by itself.
+            ir (Tensor): Infrared images (B, 1, H, W) in [0, 1].
+            vi (Tensor): Visible luminance, likewise.
+            labels (Tensor | LabelRegions, optional): Class ids (B, H, W), integer, or what :meth:`regions` made of
+                them. Predicted when absent.
+            training (bool): Take ``pairs`` instead of ``test_pairs``, and random signs that follow PyTorch's global
+                stream, so that a seeded run repeats itself. Otherwise the signs are always the same, so that a
+                prediction repeats itself.
+            ignore (Tensor, optional): Padding (B, H, W), as booleans; used where labels are predicted.
+            generator (torch.Generator, optional): Source of the signs instead.
+
+        Returns:
+            Evidence: Of the two sources, in float32 (float64 for float64 images).
+
+        Raises:
+            ValueError: Labels do not fit, or the scorer returns another shape.
+        """
+        regions = labels if isinstance(labels, LabelRegions) else self.regions(scorer, ir, vi, labels, ignore)
+        effort = self._effort(len(ir), training, generator)
+        if regions.pooled:  # A region must not run over the two sources as well.
+            of_ir, of_vi = (
+                estimate(scorer, image, regions, self.estimator, self.baseline, effort) for image in (ir, vi)
+            )
+        else:
+            both = estimate(scorer, torch.cat([ir, vi]), regions.repeat(2), self.estimator, self.baseline, effort)
+            of_ir, of_vi = both.chunk(2)
+        return Evidence(regions, of_ir, of_vi, self.scale_of(regions), self.smoothing, self.eps)
+
+    def scale_of(self, regions: LabelRegions) -> Tensor:
+        """What attributions (B, C) are multiplied by to be in units of the score; see :class:`Evidence`."""
+        sizes = regions.sizes[:, :-1]
+        return sizes if get_estimator(self.estimator).per_pixel else torch.ones_like(sizes)
+
+    def _effort(self, batch: int, training: bool, generator: torch.Generator | None) -> Effort:
+        if generator is None and get_estimator(self.estimator).random:
+            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())) if training else 0)
+        max_batch = self.max_batch
+        if isinstance(max_batch, str):
+            max_batch = _IMAGES_PER_PAIR[max_batch] * batch
+        return Effort(self.steps, self.rule, self.pairs if training else self.test_pairs, max_batch, generator)

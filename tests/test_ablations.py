@@ -1,5 +1,6 @@
 """Every ablation switches off what its name says, and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,8 @@ def build(name, data):
                 p *= 20
         model.decode_head.conv_seg.weight.normal_()
         # The evidence of an untrained segmentor is faint, and not in every draw is there any.
-        model.fusion.smoothing /= 1000
-        model.fusion.test_pairs = 1
+        options = model.fusion.attribution
+        model.fusion.attribution = replace(options, smoothing=options.smoothing / 1000, test_pairs=1)
     return model
 
 
@@ -88,12 +89,12 @@ def differences(a, b, path=''):
 
 EXPECTED = {
     'full': set(),
-    'no-attribution': {'model.fusion.attribution'},
+    'no-attribution': {'model.fusion.weights'},
     'no-data-step': {'model.fusion.head'},
     'no-attention': set(),  # None is also what an absent key gives here; see below.
     'no-memory': {'model.fusion.head'},
     'no-attribution-loss': set(),
-    'black-baseline': {'model.fusion.baseline'},
+    'black-baseline': {'model.fusion.attribution'},
     'released': {
         *(f'model.fusion.{key}' for key in (*RELEASED_FUSION, 'head') if key != 'steps'),
         'model.scorer',
@@ -226,7 +227,7 @@ def test_no_attribution_loss(data, batch):
 def test_black_baseline(data):
     """Adding structureless light to the infrared image is evidence for a black baseline, and none for ours."""
     black, full = build('black-baseline', data), build('full', data)
-    assert (black.fusion.baseline, full.fusion.baseline) == ('black', 'blur')
+    assert (black.fusion.attribution.baseline, full.fusion.attribution.baseline) == ('black', 'blur')
     flat = torch.full((1, 1, *SIZE), 0.6)
     labels = torch.zeros(1, *SIZE, dtype=torch.long)
 
@@ -292,7 +293,7 @@ def test_released_losses(data, batch):
     stages = model.fusion.head.num_stages
     for name, value in model.segmentor.named_buffers():
         if 'num_batches' in name:
-            assert value - before[name] == 2 * model.fusion.steps + (stages - 1) + 3
+            assert value - before[name] == 2 * model.fusion.attribution.steps + (stages - 1) + 3
 
 
 def test_ours_leaves_the_segmentor_alone(data, batch):

@@ -108,7 +108,7 @@ def test_step_and_predict(name, model_config, make_batch):
     assert not [each for each in still if not each.startswith('segmentor.backbone')]
     # A batch norm may happen to silence a channel of such a small backbone; not many of them.
     assert len(still) <= 0.1 * len(list(model.parameters()))
-    regions = torch.cat(model.last_regions)
+    regions = torch.cat([model.last_evidence.ir, model.last_evidence.vi])
     assert regions.shape == (4, 3)
     assert regions.max() > 0
 
@@ -130,8 +130,11 @@ def test_binary_head(model_config, unet_config, make_batch):
         sample.gt_sem_seg.data = (sample.gt_sem_seg.data > 0).long()
     assert not one_step(model, inputs, samples)
     assert model.out_channels == 1
-    assert torch.cat(model.last_regions).shape == (4, 2)  # Both classes of a binary task are attributed.
-    assert (torch.cat(model.last_regions).amax(0) > 0).all()
+    assert torch.cat([model.last_evidence.ir, model.last_evidence.vi]).shape == (
+        4,
+        2,
+    )  # Both classes of a binary task are attributed.
+    assert (torch.cat([model.last_evidence.ir, model.last_evidence.vi]).amax(0) > 0).all()
     with torch.no_grad():
         sample = model.eval().predict(inputs, samples)[0]
         logits = model(inputs, mode='tensor')
@@ -154,7 +157,7 @@ def test_any_fusion(fusion, model_config, make_batch):
     model = MODELS.build(model_config(fusion=fusion))
     inputs, samples = make_batch()
     assert not one_step(model, inputs, samples)
-    assert model.last_regions is None
+    assert model.last_evidence is None
     with torch.no_grad():
         sample = model.eval().predict(inputs, samples)[0]
     assert sample.fused_img.data.shape == (3, 32, 48)

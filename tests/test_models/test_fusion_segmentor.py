@@ -99,7 +99,7 @@ def test_fixed_rule_has_no_fusion_loss(build, make_batch):
     model = build(fusion=dict(type='VisibleOnly'), color='gray')
     losses = model.loss(inputs, samples)
     assert sorted(losses) == ['decode.acc_seg', 'decode.loss_ce']
-    assert model.last_regions is None
+    assert model.last_evidence is None
     assert torch.equal(model.fuse(inputs)[0], split_luminance(inputs[:, :3])[0])
 
 
@@ -151,8 +151,8 @@ def test_only_the_real_pass_enters_the_batch_norms(build, unet_config, make_batc
 def test_attribution_source_is_for_training_only(build, make_batch):
     model, (inputs, samples) = build().eval(), make_batch()  # Batch norms that stand still, to compare with.
     model.loss(inputs, samples)
-    assert model.last_regions[0].shape == (2, 3)
-    assert model.last_regions[0].max() > 0
+    assert model.last_evidence.ir.shape == (2, 3)
+    assert model.last_evidence.ir.max() > 0
     fused = model.fuse(inputs)[0]
 
     blind = copy.deepcopy(model.segmentor)  # Sees nothing, so nothing can be attributed.
@@ -161,14 +161,14 @@ def test_attribution_source_is_for_training_only(build, make_batch):
     keys = list(model.state_dict())
     model.set_attribution_source(blind)
     model.loss(inputs, samples)
-    assert model.last_regions[0].max() == 0
+    assert model.last_evidence.ir.max() == 0
     assert torch.equal(model.fuse(inputs)[0], fused)
     assert list(model.state_dict()) == keys
     assert not any(parameter is own for parameter in blind.parameters() for own in model.parameters())
 
     model.set_attribution_source(None)
     model.loss(inputs, samples)
-    assert model.last_regions[0].max() > 0
+    assert model.last_evidence.ir.max() > 0
 
 
 def test_attribution_strength_is_for_training_only(build, make_batch):
@@ -183,7 +183,7 @@ def test_attribution_strength_is_for_training_only(build, make_batch):
     model.attribution_strength = 0.0
     assert torch.equal(model.fuse(inputs)[1].weight_ir, predicted)
     model.loss(inputs, samples)
-    assert model.last_regions is None
+    assert model.last_evidence is None
 
 
 def test_train_labels(build, make_batch):

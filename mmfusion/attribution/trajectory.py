@@ -76,7 +76,7 @@ class TrajectoryAttribution:
             )
         fused = fused.detach().to(torch.promote_types(fused.dtype, torch.float32))
         self._stage += 1
-        if self._stage == 0:
+        if self._previous is None or self._mean is None:
             self._mean = torch.zeros_like(fused)
         elif (self._stage - 1) % self.interval:
             return self._normalized(self._mean)

@@ -1,18 +1,46 @@
 """Keeps the attribution fusion loss in step with the state of the segmentation network."""
 
 import math
+from typing import Protocol, cast
 
 from mmengine.hooks import Hook
 from mmengine.model import ExponentialMovingAverage
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmfusion.attribution import Evidence
 from mmfusion.registry import HOOKS
 
 from .bare_model import bare_model
 
 SOURCES = ('live', 'ema')
 _CHECKPOINT_KEY = 'attribution_source'
+
+
+class AttributedModel(Protocol):
+    """What the hook knows of a ``FusionSegmentor``."""
+
+    segmentor: nn.Module
+    attribution_strength: float
+    last_evidence: Evidence | None
+
+    def set_attribution_source(self, segmentor: nn.Module | None) -> None:
+        """Choose the network that is attributed while training."""
+
+
+def attributed_model(runner: Runner) -> AttributedModel:
+    """The model of a runner.
+
+    Raises:
+        TypeError: It is no ``FusionSegmentor``.
+    """
+    model = bare_model(runner)
+    if not hasattr(model, 'set_attribution_source'):
+        raise TypeError(
+            f'AttributionFusionLossHook works on a FusionSegmentor, but the model is a {type(model).__name__}; remove '
+            'the hook or wrap the model'
+        )
+    return cast(AttributedModel, model)
 
 
 @HOOKS.register_module()
@@ -78,12 +106,7 @@ class AttributionFusionLossHook(Hook):
         Raises:
             TypeError: The model is no ``FusionSegmentor``.
         """
-        model = bare_model(runner)
-        if not hasattr(model, 'set_attribution_source'):
-            raise TypeError(
-                f'AttributionFusionLossHook works on a FusionSegmentor, but the model is a '
-                f'{type(model).__name__}; remove the hook or wrap the model'
-            )
+        attributed_model(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the running mean of a run that is resumed until training starts."""
@@ -97,7 +120,7 @@ class AttributionFusionLossHook(Hook):
         """
         if self.source != 'ema':
             return
-        model = bare_model(runner)
+        model = attributed_model(runner)
         self._average = ExponentialMovingAverage(model.segmentor, momentum=self.momentum, update_buffers=True)
         if self._resumed is not None:
             self._average.load_state_dict(self._resumed)
@@ -106,13 +129,13 @@ class AttributionFusionLossHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set the strength of this iteration."""
-        bare_model(runner).attribution_strength = self.strength(runner.iter)
+        attributed_model(runner).attribution_strength = self.strength(runner.iter)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Update the running mean and the record."""
-        model = bare_model(runner)
+        model = attributed_model(runner)
         if self._average is not None:
             self._average.update_parameters(model.segmentor)
         if not self.every_n_inner_iters(batch_idx, self.interval):
@@ -128,7 +151,7 @@ class AttributionFusionLossHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave the model as it would be without the hook."""
-        model = bare_model(runner)
+        model = attributed_model(runner)
         model.attribution_strength = 1.0
         model.set_attribution_source(None)
 

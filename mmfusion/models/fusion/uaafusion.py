@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmfusion.attribution import NORMALIZATIONS, Attribution, LabelRegions, Scorer, TrajectoryAttribution
 from mmfusion.attribution.attribution import check_choice
-from mmfusion.deprecation import renamed_options
+from mmfusion.deprecation import renamed_options, warn_deprecated
 from mmfusion.registry import MODELS
 
 from .base import BaseFusion, FusionResult, constant_weights
@@ -76,6 +76,7 @@ class UAAFusion(BaseFusion):
         TypeError: An argument that never was one.
 
     Examples:
+        >>> import torch
         >>> fusion = UAAFusion(num_stages=2, channels=4, attribution=dict(estimator='endpoint'))
         >>> ir, vi = torch.rand(1, 1, 16, 24), torch.rand(1, 1, 16, 24)
         >>> scorer = lambda x: torch.cat([x, 1 - x], dim=1)  # a segmentor of two classes
@@ -99,8 +100,9 @@ class UAAFusion(BaseFusion):
     ) -> None:
         super().__init__(init_cfg)
         if isinstance(attribution, bool):
-            renamed_options('UAAFusion', ['attribution'], {'attribution': "weights='attribution' or 'even'"})
-            weights, attribution = 'attribution' if attribution else 'even', None
+            weights = 'attribution' if attribution else 'even'
+            warn_deprecated(f'UAAFusion: attribution={attribution} is deprecated; write weights={weights!r}')
+            attribution = None
         check_choice('weights', weights, WEIGHTS)
         if attention is not None:
             check_choice('attention', attention, NORMALIZATIONS)
@@ -172,8 +174,10 @@ class UAAFusion(BaseFusion):
                     'UAAFusion attributes a segmentor: pass a scorer, or switch attribution and attention off '
                     "(weights='even', attention=None)"
                 )
-            regions: LabelRegions | Tensor | None = labels
-            if attributed or labels is None:
+            regions: LabelRegions | Tensor
+            if labels is not None and not attributed:
+                regions = labels  # How many classes there are, the attention sees by itself.
+            else:
                 regions = self.attribution.regions(scorer, ir, vi, labels, ignore)
                 labels = regions.labels(self.ignore_index) if labels is None else labels
             attend = self._attend(scorer, regions)
@@ -204,9 +208,9 @@ def _build_attribution(
     """The options from wherever they are given."""
     known = [field.name for field in fields(Attribution)]
     _refuse_unknown('UAAFusion has no argument', renamed, _RENAMED, known)
-    if renamed:
-        renamed_options('UAAFusion', list(renamed), _RENAMED)
-    options = dict(renamed) if steps is None else dict(renamed, steps=steps)
+    options = renamed_options('UAAFusion', renamed, _RENAMED, stacklevel=3).get('attribution', {})
+    if steps is not None:
+        options['steps'] = steps
     if isinstance(attribution, Attribution):
         return replace(attribution, **options)
     given = dict(attribution or {})

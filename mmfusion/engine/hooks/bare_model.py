@@ -6,7 +6,23 @@ from torch import nn
 
 
 def bare_model(runner: Runner) -> nn.Module:
-    """The model itself, out of the wrappers of distributed training and test-time augmentation."""
+    """The model itself, out of the wrappers of distributed training and test-time augmentation.
+
+    Args:
+        runner (Runner): Its ``model`` is looked at.
+
+    Returns:
+        nn.Module: Without any wrapper.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> class Averaged(BaseTTAModel):
+        ...     def merge_preds(self, predictions):
+        ...         return predictions
+        >>> model = nn.Linear(2, 3)
+        >>> bare_model(SimpleNamespace(model=Averaged(model))) is model
+        True
+    """
     model = runner.model
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module

@@ -16,10 +16,14 @@ def bare_model(runner: Runner) -> nn.Module:
 
     Examples:
         >>> from types import SimpleNamespace
+        >>> from mmengine.model import BaseTTAModel
+        >>> class Model(nn.Module):
+        ...     def test_step(self, data):
+        ...         return data
         >>> class Averaged(BaseTTAModel):
         ...     def merge_preds(self, predictions):
         ...         return predictions
-        >>> model = nn.Linear(2, 3)
+        >>> model = Model()
         >>> bare_model(SimpleNamespace(model=Averaged(model))) is model
         True
     """

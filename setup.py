@@ -56,6 +56,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Processing',
     ],
     packages=find_packages(include=['mmfusion', 'mmfusion.*']),
+    package_data={'mmfusion': ['py.typed']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={name: requirements(name) for name in ('onedl', 'upstream', 'tests')},

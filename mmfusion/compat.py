@@ -35,6 +35,15 @@ def check_stack(distributions: Mapping[str, Sequence[str]] | None = None) -> dic
     Raises:
         ImportError: A module is missing, comes from two distributions at once, or is too old. The message says what to
             install or to remove.
+
+    Examples:
+        >>> fork = dict(mmengine=['onedl-mmengine'], mmcv=['onedl-mmcv'], mmseg=['onedl-mmsegmentation'])
+        >>> check_stack(fork)['mmseg']
+        'onedl-mmsegmentation'
+        >>> check_stack({**fork, 'mmcv': ['mmcv', 'onedl-mmcv']})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ImportError: Two distributions own one module and overwrite each other: mmcv from mmcv and onedl-mmcv.
+        Remove all of them with `pip uninstall onedl-mmengine mmcv onedl-mmcv onedl-mmsegmentation`, then install ...
     """
     if distributions is None:
         distributions = metadata.packages_distributions()
@@ -46,6 +55,11 @@ def check_stack(distributions: Mapping[str, Sequence[str]] | None = None) -> dic
         raise ImportError(
             f'mmfusion needs {", ".join(missing)}, which no installed distribution provides.\n{_INSTALL_HINT}'
         )
+    _refuse_doubled(found)
+    return {module: names[0] for module, names in found.items()}
+
+
+def _refuse_doubled(found: Mapping[str, Sequence[str]]) -> None:
     twice = {module: names for module, names in found.items() if len(names) > 1}
     if twice:
         listed = '; '.join(f'{module} from {" and ".join(names)}' for module, names in twice.items())
@@ -54,7 +68,6 @@ def check_stack(distributions: Mapping[str, Sequence[str]] | None = None) -> dic
             f'Two distributions own one module and overwrite each other: {listed}.\n'
             f'Remove all of them with `pip uninstall {every}`, then install one stack. {_INSTALL_HINT}'
         )
-    return {module: names[0] for module, names in found.items()}
 
 
 def check_versions(stack: Mapping[str, str]) -> None:
@@ -65,6 +78,9 @@ def check_versions(stack: Mapping[str, str]) -> None:
 
     Raises:
         ImportError: A distribution is too old; the message names it and the version that is needed.
+
+    Examples:
+        >>> check_versions(check_stack())  # What is installed here is new enough.
     """
     for module, distribution in stack.items():
         version = metadata.version(distribution)
@@ -80,6 +96,12 @@ def enable_mmseg_bases() -> None:
 
     mmengine looks up the distribution under a fixed name, which the fork does not have; it accepts the name of the
     module as well. Packages that are not in its table it refuses.
+
+    Examples:
+        >>> from mmengine.config import utils
+        >>> enable_mmseg_bases()
+        >>> utils.MODULE2PACKAGE['mmseg'], utils.MODULE2PACKAGE['mmfusion']
+        ('mmseg', 'mmfusion')
     """
     from mmengine.config import utils
 
@@ -91,6 +113,16 @@ def allow_mmengine_checkpoints() -> None:
 
     Since PyTorch 2.6 the default of ``torch.load`` refuses pickled classes; a checkpoint of mmengine holds its message
     hub, that is history buffers with numpy arrays. The fork loads them by itself; registering them twice is harmless.
+
+    Examples:
+        >>> import io
+        >>> from mmengine.logging.history_buffer import HistoryBuffer
+        >>> allow_mmengine_checkpoints()
+        >>> file = io.BytesIO()
+        >>> torch.save(dict(loss=HistoryBuffer([0.7, 0.5], [1, 1])), file)
+        >>> _ = file.seek(0)
+        >>> float(torch.load(file, weights_only=True)['loss'].current())
+        0.5
     """
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
@@ -98,7 +130,7 @@ def allow_mmengine_checkpoints() -> None:
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return
     core = getattr(np, '_core', None) or np.core
-    dtypes = [kind for name, kind in vars(np.dtypes).items() if name.endswith('DType')]
+    dtypes = [dtype for name, dtype in vars(np.dtypes).items() if name.endswith('DType')]
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,

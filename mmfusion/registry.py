@@ -4,8 +4,8 @@ A config with ``default_scope = 'mmfusion'`` resolves plain names first here, th
 mmengine. A config of mmsegmentation (``default_scope = 'mmseg'``) reaches the same modules with a prefix, such as
 ``type='mmfusion.UAAFusion'``.
 
-Every kind of registry that a ``Runner`` may ask for has a child, also where mmfusion registers nothing: mmengine falls
-back to its root registry when a scope has no node of a kind, and would no longer find mmsegmentation's modules.
+Every registry that a ``Runner`` may ask for has a child, also where mmfusion registers nothing: mmengine falls
+back to its root registry when a scope has no node of that name, and would no longer find mmsegmentation's modules.
 """
 
 from mmengine.registry import Registry
@@ -13,7 +13,7 @@ from mmseg import registry as mmseg_registry
 
 
 def _child(name: str, *locations: str) -> Registry:
-    parent = getattr(mmseg_registry, name)
+    parent: Registry = getattr(mmseg_registry, name)
     return Registry(parent.name, parent=parent, scope='mmfusion', locations=list(locations))
 
 

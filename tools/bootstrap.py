@@ -1,7 +1,8 @@
 """Set up an environment in this folder and run the demonstration or the tests in it.
 
     python3 tools/bootstrap.py demo     train fusion and segmentation jointly on drawn scenes, and evaluate
-    python3 tools/bootstrap.py test     run the tests; what follows goes to pytest, such as -m slow -k attribution
+    python3 tools/bootstrap.py test     run the tests and print how much of the package they ran; what follows goes to
+                                        pytest, such as -m slow -k attribution
 
 Needs nothing but Python >= 3.10 with venv and pip. The environment is made once and brought up to date when the
 requirements change; delete its folder to start anew.
@@ -77,7 +78,8 @@ def main() -> int:
         command = [str(python), 'tools/demo.py', *rest]
     else:
         # Two workers: the tests keep torch to one thread each.
-        command = [str(python), '-m', 'pytest', '--numprocesses', '2', *rest]
+        coverage = ['--cov', '--cov-report=term:skip-covered']
+        command = [str(python), '-m', 'pytest', '--numprocesses', '2', *coverage, *rest]
     # The stack's own warnings on current PyTorch say nothing to somebody who looks around.
     env = {**os.environ, 'PYTHONWARNINGS': 'ignore'} if args.task == 'demo' else None
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode

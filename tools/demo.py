@@ -9,8 +9,8 @@ Scenes are drawn: nothing is downloaded.
 """
 
 import argparse
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -18,8 +18,9 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmseg.structures import SegDataSample
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import mmfusion  # noqa: F401  (before any config is read)
@@ -55,24 +56,26 @@ class DemoHook(Hook):
             console=console,
             refresh_per_second=2,
         )
-        self._task = None
+        self._task = TaskID(0)
+        self._total = 0
 
     def _begin(self, what: str, total: int) -> None:
         self._progress.start()
         self._task = self._progress.add_task(what, total=total, note='')
+        self._total = total
 
     def _move(self, completed: int, note: str = '') -> None:
         self._progress.update(self._task, completed=completed, note=note)
-        task = self._progress.tasks[self._task]
         # Where there is no terminal to draw a bar on, ten lines.
-        if not self._progress.console.is_terminal and completed % max(1, int(task.total) // 10) == 0:
-            print(f'{task.description} {completed}/{task.total:.0f} {note}', flush=True)
+        if not self._progress.console.is_terminal and completed % max(1, self._total // 10) == 0:
+            description = self._progress.tasks[self._task].description
+            print(f'{description} {completed}/{self._total} {note}', flush=True)
 
     def before_train(self, runner: Runner) -> None:
         """Start the bar."""
         self._begin('training  ', runner.max_iters)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:
         """Move the bar."""
         self._move(runner.iter + 1, f'loss {outputs["loss"].item():.3f}')
 
@@ -84,7 +87,9 @@ class DemoHook(Hook):
         """Start the bar."""
         self._begin('evaluating', len(runner.test_dataloader))
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
+    ) -> None:
         """Move the bar and keep the first scenes."""
         self._move(batch_idx + 1)
         meta = runner.test_dataloader.dataset.metainfo
@@ -102,17 +107,25 @@ class DemoHook(Hook):
 
 def show(console: Console, metrics: dict[str, float]) -> None:
     """Print IoU per class and the fusion figures."""
+    console.print(_segmentation_table(metrics))
+    console.print(_fusion_table(metrics))
+
+
+def _segmentation_table(metrics: dict[str, float]) -> Table:
     table = Table(title='segmentation of the fused image, IoU in %')
     values = {name.removeprefix('IoU/'): value for name, value in metrics.items() if name.startswith('IoU/')}
     for name in (*values, 'mean'):
         table.add_column(name, justify='right')
     table.add_row(*(f'{value:.1f}' for value in (*values.values(), metrics['mIoU'])))
-    console.print(table)
+    return table
+
+
+def _fusion_table(metrics: dict[str, float]) -> Table:
     table = Table(title='fused image')
     for name in FUSION_FIGURES:
         table.add_column(name, justify='right')
     table.add_row(*(f'{metrics[f"fusion/{name}"]:.3f}' for name in FUSION_FIGURES))
-    console.print(table)
+    return table
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -143,4 +156,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

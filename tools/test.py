@@ -5,7 +5,6 @@ Examples:
     python tools/test.py CONFIG CHECKPOINT --show-dir panels --out predictions
 """
 
-import sys
 from pathlib import Path
 
 from _common import base_parser, load_config
@@ -38,6 +37,19 @@ def save_outputs(cfg: Config, folder: str) -> None:
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='FusedImageHook', out_dir=str(Path(folder) / 'fused'))]
 
 
+def augment(cfg: Config) -> None:
+    """Switch test time augmentation on.
+
+    Raises:
+        ValueError: The config says nothing about it.
+    """
+    if not {'tta_model', 'tta_pipeline'} <= set(cfg):
+        raise ValueError('--tta needs tta_model and tta_pipeline in the config')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = base_parser(__doc__)
@@ -60,15 +72,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.out:
         save_outputs(cfg, args.out)
     if args.tta:
-        if not {'tta_model', 'tta_pipeline'} <= set(cfg):
-            raise ValueError('--tta needs tta_model and tta_pipeline in the config')
+        augment(cfg)
         if args.show or args.show_dir:
             raise ValueError('a panel shows one pass; --show and --show-dir do not go with --tta')
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        cfg.tta_model.module = cfg.model
-        cfg.model = cfg.tta_model
     Runner.from_cfg(cfg).test()
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -6,8 +6,6 @@ Examples:
     python tools/train.py CONFIG --cfg-options train_dataloader.batch_size=2 randomness.seed=1
 """
 
-import sys
-
 import torch
 from _common import base_parser, load_config
 from mmengine.config import Config
@@ -51,4 +49,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -3,8 +3,9 @@
 import logging
 import os
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import torch
@@ -13,6 +14,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
+from mmseg.structures import SegDataSample
 from rich.console import Console
 from rich.progress import track
 
@@ -22,7 +24,7 @@ from mmfusion.registry import DATASETS, MODELS
 
 from .configs import load_config
 from .inputs import Image, build_pipeline, dataset_config, is_folder, list_pairs
-from .output import KINDS, ResultWriter, arrays_of
+from .output import RESULTS, ResultWriter, arrays_of
 
 
 class FusionInferencer:
@@ -80,15 +82,14 @@ class FusionInferencer:
         if device is None:
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
         try:
-            device = torch.device(device)
+            found = torch.device(device)
         except RuntimeError as error:
             raise ValueError(f'unknown device {device!r}; such as "cpu", "cuda" or "cuda:1"') from error
-        if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
             raise ValueError(
-                f'there is no device {device}: torch sees {torch.cuda.device_count()} GPUs; choose '
-                'another one, or "cpu"'
+                f'there is no device {found}: torch sees {torch.cuda.device_count()} GPUs; choose another one, or "cpu"'
             )
-        return device
+        return found
 
     def _build_model(self) -> FusionSegmentor:
         if not self.cfg.get('model'):
@@ -104,23 +105,10 @@ class FusionInferencer:
     def _load_weights(self, checkpoint: str | os.PathLike | None) -> dict:
         """Load the weights; returns what the checkpoint says about its data set."""
         if checkpoint is None:
-            learned = any(True for _ in self.model.fusion.parameters())
-            useless = 'fused images, weights and labels' if learned else 'labels'
-            print_log(
-                f'no checkpoint: the weights of the model are random, so its {useless} mean nothing',
-                'current',
-                logging.WARNING,
-            )
+            self._warn_of_random_weights()
             return {}
         path = os.fspath(checkpoint)
-        if '://' not in path and not Path(path).is_file():
-            raise FileNotFoundError(f'no checkpoint at {path}')
-        try:
-            content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise ValueError(f'the checkpoint {path} cannot be read: {str(error).splitlines()[:1]}') from error
-        if not isinstance(content, dict):
-            raise ValueError(f'the checkpoint {path} holds a {type(content).__name__}, not weights by name')
+        content = _read_checkpoint(path)
         fit = compare_checkpoint(self.model, content)
         if not fit.complete:
             raise ValueError(fit.describe(path))
@@ -135,27 +123,67 @@ class FusionInferencer:
         self.model.load_state_dict({name: weights[name] for name in fit.fitting})
         return (content.get('meta') or {}).get('dataset_meta') or {}
 
+    def _warn_of_random_weights(self) -> None:
+        learned = any(True for _ in self.model.fusion.parameters())
+        useless = 'fused images, weights and labels' if learned else 'labels'
+        print_log(
+            f'no checkpoint: the weights of the model are random, so its {useless} mean nothing',
+            'current',
+            logging.WARNING,
+        )
+
     def _find_classes(self, meta: dict) -> tuple[tuple[str, ...], list[list[int]]]:
-        """Names and colours of as many classes as the model has."""
+        """Names and colours of as many classes as the model has: the checkpoint's, else the config's, else numbers."""
         number = self.model.num_classes
         if len(meta.get('classes') or ()) != number:
-            dataset = dict(dataset_config(self.cfg))
-            # Not opened: its files need not be here. What wraps other data sets has no classes of its own.
-            known = 'type' in dataset and 'pipeline' in dataset
-            meta = DATASETS.build({**dataset, 'lazy_init': True}).metainfo if known else {}
+            meta = self._metainfo_of_dataset()
         if len(meta.get('classes') or ()) != number:
             meta = dict(classes=[str(i) for i in range(number)])
         palette = meta.get('palette') or ()
         if len(palette) != number:
-            colors = matplotlib.colormaps['turbo'].resampled(max(number, 2))
-            palette = [[round(255 * value) for value in colors(i)[:3]] for i in range(number)]
+            palette = _rainbow(number)
         return tuple(meta['classes']), [[int(value) for value in color] for color in palette]
+
+    def _metainfo_of_dataset(self) -> dict:
+        """What the data set of the config says about its classes; empty if the config names none."""
+        dataset = dict(dataset_config(self.cfg))
+        # What wraps other data sets has no classes of its own.
+        if not {'type', 'pipeline'} <= set(dataset):
+            return {}
+        # Not opened: its files need not be here.
+        return DATASETS.build({**dataset, 'lazy_init': True}).metainfo
 
     def _collect(self, ir: Image | Sequence[Image], vi: Image | Sequence[Image], allow_unpaired: bool) -> list[dict]:
         suffixes = {key: value for key, value in dataset_config(self.cfg).items() if key in ('vi_suffix', 'ir_suffix')}
         return list_pairs(ir, vi, allow_unpaired, suffixes)
 
-    def _predict(self, items: list[dict]) -> Iterable[tuple]:
+    def _open_writer(
+        self,
+        out_dir: str | os.PathLike | None,
+        ir: Image | Sequence[Image],
+        vi: Image | Sequence[Image],
+        items: list[dict],
+    ) -> ResultWriter | None:
+        if out_dir is None:
+            return None
+        writer = ResultWriter(out_dir, self.classes, self.palette)
+        names = [item['name'] for item in items]
+        if is_folder(ir) and is_folder(vi):
+            writer.check(names, [ir, vi], whole=True)
+        else:
+            writer.check(names, _folders_of(items), whole=False)
+        return writer
+
+    def _predict_all(
+        self, items: list[dict], batch_size: int, show_bar: bool
+    ) -> Iterator[tuple[str, torch.Tensor, SegDataSample]]:
+        """Name, input as it left the pipeline and prediction of every pair."""
+        for start in _counted(range(0, len(items), batch_size), show_bar):
+            batch = items[start : start + batch_size]
+            for item, (pair, sample) in zip(batch, self._predict(batch)):
+                yield item['name'], pair, sample
+
+    def _predict(self, items: list[dict]) -> Iterator[tuple[torch.Tensor, SegDataSample]]:
         """Inputs as they left the pipeline and predictions of one batch."""
         batch = [self.pipeline(dict(item, seg_fields=[])) for item in items]
         rejected = [item['name'] for item, packed in zip(items, batch) if packed is None]
@@ -185,7 +213,7 @@ class FusionInferencer:
             ir (Image | Sequence[Image]): Infrared: the path of an image, an array, a list of paths or arrays, or a
                 folder. Arrays are (H, W): uint8, uint16 (0..65535) or float on the 0..255 scale; three channels become
                 one as those of a file do.
-            vi (Image | Sequence[Image]): Visible, of the same kind. Arrays are (H, W, 3) in **B, G, R** order, as
+            vi (Image | Sequence[Image]): Visible, likewise. Arrays are (H, W, 3) in **B, G, R** order, as
                 OpenCV reads them, or (H, W). Both images of a pair have one size. The n-th images of two lists
                 belong together; files of two folders are matched by name, sub-folders included.
             out_dir (str | os.PathLike, optional): Folder for ``fused/NAME.png``, ``weights/NAME.png`` (red: infrared,
@@ -207,37 +235,56 @@ class FusionInferencer:
             ValueError: Pairs are incomplete, of two sizes or not readable; an argument is out of range; ``out_dir`` is
                 where the inputs are.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f'batch_size must be a positive whole number, got {batch_size!r}')
+        _check_batch_size(batch_size)
         if out_dir is None and not return_arrays:
             raise ValueError('return_arrays=False without an out_dir leaves no result; give an out_dir')
         items = self._collect(ir, vi, allow_unpaired)
-        folders = is_folder(ir)
-        results: dict = dict(names=[item['name'] for item in items], classes=self.classes, palette=self.palette)
-        writer = None
-        if out_dir is not None:
-            writer = ResultWriter(out_dir, self.classes, self.palette)
-            files = [item[key] for item in items for key in ('vi_path', 'ir_path') if key in item]
-            writer.check(results['names'], (ir, vi) if folders else map(os.path.dirname, files), whole=folders)
+        writer = self._open_writer(out_dir, ir, vi, items)
+        names = [item['name'] for item in items]
+        results: dict[str, Any] = dict(names=names, classes=self.classes, palette=self.palette)
         if return_arrays:
-            results.update({kind: [] for kind in KINDS})
-
-        # A bar for folders, where somebody sees it.
-        console = Console(stderr=True)
-        starts = track(
-            range(0, len(items), batch_size),
-            'fusing',
-            console=console,
-            transient=True,
-            disable=not (folders and console.is_terminal),
-        )
-        for start in starts:
-            batch = items[start : start + batch_size]
-            for item, (pair, sample) in zip(batch, self._predict(batch)):
-                arrays = arrays_of(sample, self.model.num_classes)
-                if writer is not None:
-                    writer.write(item['name'], arrays, pair, sample)
-                if return_arrays:
-                    for kind in KINDS:
-                        results[kind].append(arrays[kind])
+            results.update({result: [] for result in RESULTS})
+        for name, pair, sample in self._predict_all(items, batch_size, show_bar=is_folder(ir)):
+            arrays = arrays_of(sample, self.model.num_classes)
+            if writer is not None:
+                writer.write(name, arrays, pair, sample)
+            if return_arrays:
+                for result in RESULTS:
+                    results[result].append(arrays[result])
         return results
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f'batch_size must be a positive whole number, got {batch_size!r}')
+
+
+def _read_checkpoint(path: str) -> dict:
+    """Content of a checkpoint file or URL."""
+    if '://' not in path and not Path(path).is_file():
+        raise FileNotFoundError(f'no checkpoint at {path}')
+    try:
+        content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'the checkpoint {path} cannot be read: {str(error).splitlines()[:1]}') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'the checkpoint {path} holds a {type(content).__name__}, not weights by name')
+    return content
+
+
+def _rainbow(number: int) -> list[list[int]]:
+    """As many colours, R, G and B in 0..255."""
+    colors = matplotlib.colormaps['turbo'].resampled(max(number, 2))
+    return [[round(255 * value) for value in colors(i)[:3]] for i in range(number)]
+
+
+def _folders_of(items: list[dict]) -> list[str]:
+    """Where the files of pairs lie; arrays lie nowhere."""
+    paths = [item[key] for item in items for key in ('vi_path', 'ir_path') if key in item]
+    return [os.path.dirname(path) for path in paths]
+
+
+def _counted(starts: range, show_bar: bool) -> Iterable[int]:
+    """The numbers as they are, with a bar on standard error where somebody sees it."""
+    console = Console(stderr=True)
+    return track(starts, 'fusing', console=console, transient=True, disable=not (show_bar and console.is_terminal))

@@ -1,8 +1,9 @@
 """What a user hands in, as a list of pairs, and the way of a pair to the model."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
@@ -28,6 +29,15 @@ class LoadPair(BaseTransform):
 
     Raises:
         ValueError: An array is no image, or its values are on another scale.
+
+    Examples:
+        >>> load = LoadPair(LoadPairFromFile())
+        >>> names = dict(vi_name='vi', ir_name='ir')
+        >>> load(dict(vi=np.full((2, 2), 7.5), ir=np.full((2, 2), 9, np.uint8), **names))['img'][0, 0].tolist()
+        [7.5, 7.5, 7.5, 9.0]
+        >>> load(dict(vi=np.full((2, 2), 0.5), ir=np.full((2, 2), 9, np.uint8), **names))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: vi holds values from 0.5 to 0.5, which would be black: an image of floats is on the 0..255 ...
     """
 
     def __init__(self, loader: LoadPairFromFile) -> None:
@@ -84,47 +94,81 @@ def build_pipeline(cfg: Config) -> Compose:
 
     Raises:
         ValueError: The config has no test pipeline, or one that loads something else than a pair.
+
+    Examples:
+        >>> types = ('LoadPairFromFile', 'LoadPairAnnotations', 'PackFusionInputs')
+        >>> cfg = Config(dict(test_pipeline=[dict(type=name) for name in types]))
+        >>> [type(transform).__name__ for transform in build_pipeline(cfg).transforms]
+        ['LoadPair', 'PackFusionInputs']
     """
     pipeline = dataset_config(cfg).get('pipeline') or cfg.get('test_pipeline')
     if not pipeline:
         raise ValueError('the config has no test pipeline: neither test_dataloader.dataset.pipeline nor test_pipeline')
-    transforms = [TRANSFORMS.build(one) if isinstance(one, dict) else one for one in pipeline]
-    # mmseg's own and ours are subclasses of mmcv's.
-    transforms = [one for one in transforms if not isinstance(one, MMCVLoadAnnotations)]
-    for one in transforms:
-        if isinstance(one, LoadImageFromFile):
-            raise ValueError(
-                f'the test pipeline of the config loads single images by {type(one).__name__}; a pair '
-                'needs LoadPairFromFile'
-            )
-    if not any(isinstance(one, LoadPairFromFile) for one in transforms):
+    transforms = [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline]
+    # mmseg's and ours are subclasses of mmcv's.
+    transforms = [transform for transform in transforms if not isinstance(transform, MMCVLoadAnnotations)]
+    if not any(isinstance(transform, LoadPairFromFile) for transform in transforms):
         transforms.insert(0, LoadPairFromFile())
-    return Compose([LoadPair(one) if isinstance(one, LoadPairFromFile) else one for one in transforms])
+    return Compose([_for_arrays_too(transform) for transform in transforms])
+
+
+def _for_arrays_too(transform: Callable) -> Callable:
+    """The transform itself, but for what loads: that has to take arrays as well."""
+    if isinstance(transform, LoadImageFromFile):
+        raise ValueError(
+            f'the test pipeline of the config loads single images by {type(transform).__name__}; a pair '
+            'needs LoadPairFromFile'
+        )
+    return LoadPair(transform) if isinstance(transform, LoadPairFromFile) else transform
 
 
 def dataset_config(cfg: Config) -> dict:
-    """Config of the dataset that the config tests on; empty where there is none."""
+    """Config of the dataset that the config tests on; empty where there is none.
+
+    Args:
+        cfg (Config): With or without a ``test_dataloader``.
+
+    Returns:
+        dict: What the data set is built from.
+
+    Examples:
+        >>> dataset_config(Config(dict(test_dataloader=dict(dataset=dict(type='MSRSDataset')))))
+        {'type': 'MSRSDataset'}
+        >>> dataset_config(Config(dict(model=dict())))
+        {}
+    """
     return (cfg.get('test_dataloader') or {}).get('dataset') or {}
 
 
 def _as_list(images: Image | Sequence[Image], name: str) -> tuple[list[Image], list[str]]:
     """Images and what messages call them."""
     if isinstance(images, (str, os.PathLike, np.ndarray)):
-        images, names = [images], [name]
+        listed, names = [images], [name]
     elif isinstance(images, (list, tuple)):
-        names = [f'{name}[{i}]' for i in range(len(images))]
+        listed, names = list(images), [f'{name}[{i}]' for i in range(len(images))]
     else:
         raise TypeError(f'{name} must be a path, an array, a list of them or a folder, got {type(images).__name__}')
-    for image, one in zip(images, names):
+    for image, image_name in zip(listed, names):
         if not isinstance(image, (str, os.PathLike, np.ndarray)):
-            raise TypeError(f'{one} must be a path or an array, got {type(image).__name__}')
-        if not isinstance(image, np.ndarray) and os.path.isdir(image):
-            raise ValueError(f'{one} is a folder: {image}. Give ir and vi as one folder each, or list files')
-    return list(images), names
+            raise TypeError(f'{image_name} must be a path or an array, got {type(image).__name__}')
+        if is_folder(image):
+            raise ValueError(f'{image_name} is a folder: {image}. Give ir and vi as one folder each, or list files')
+    return listed, names
 
 
-def is_folder(images: Image | Sequence[Image]) -> bool:
-    """Whether it is the path of a folder."""
+def is_folder(images: Image | Sequence[Image]) -> TypeGuard[str | os.PathLike]:
+    """Whether it is the path of a folder.
+
+    Args:
+        images (Image | Sequence[Image]): What a user handed in.
+
+    Returns:
+        bool: False also for a path that does not exist.
+
+    Examples:
+        >>> is_folder('.'), is_folder(['.', '.']), is_folder('no such folder'), is_folder(np.zeros((2, 2)))
+        (True, False, False, False)
+    """
     return isinstance(images, (str, os.PathLike)) and os.path.isdir(images)
 
 
@@ -155,7 +199,7 @@ def list_pairs(
 
     Args:
         ir (Image | Sequence[Image]): A path, an array, a list of paths or arrays, or a folder.
-        vi (Image | Sequence[Image]): The same kind of thing.
+        vi (Image | Sequence[Image]): The same.
         allow_unpaired (bool): Leave out what has no partner in the other folder, instead of raising.
         suffixes (dict, optional): ``vi_suffix`` and ``ir_suffix`` of :class:`~mmfusion.datasets.PairedSegDataset`,
             which matches folders.
@@ -173,32 +217,37 @@ def list_pairs(
         >>> [item['name'] for item in list_pairs(['ir/7.png', 'ir/8.png'], ['vi/7.png', 'vi/8.png'])]
         ['7', '8']
     """
-    folders = is_folder(ir), is_folder(vi)
-    if all(folders):
+    if is_folder(ir) and is_folder(vi):
         return _list_folders(os.fspath(ir), os.fspath(vi), allow_unpaired, suffixes or {})
-    if any(folders):
-        folder, other = ('ir', 'vi') if folders[0] else ('vi', 'ir')
+    if is_folder(ir) or is_folder(vi):
+        folder, other = ('ir', 'vi') if is_folder(ir) else ('vi', 'ir')
         raise ValueError(f'{folder} is a folder, but {other} is not, or does not exist; give two folders, or files')
     if allow_unpaired:
         raise ValueError('allow_unpaired is for folders; in lists the n-th images belong together')
-    (ir, ir_names), (vi, vi_names) = _as_list(ir, 'ir'), _as_list(vi, 'vi')
-    if len(ir) != len(vi):
+    return _list_images(ir, vi)
+
+
+def _list_images(ir: Image | Sequence[Image], vi: Image | Sequence[Image]) -> list[dict]:
+    ir_images, ir_names = _as_list(ir, 'ir')
+    vi_images, vi_names = _as_list(vi, 'vi')
+    if len(ir_images) != len(vi_images):
         raise ValueError(
-            f'there are {len(ir)} infrared and {len(vi)} visible images; the n-th images of both lists are a pair'
+            f'there are {len(ir_images)} infrared and {len(vi_images)} visible images; the n-th images of both lists '
+            'are a pair'
         )
-    if not ir:
+    if not ir_images:
         raise ValueError('there is nothing to fuse: the lists are empty')
-    items = []
-    for i, (one_ir, one_vi) in enumerate(zip(ir, vi)):
-        arrays = isinstance(one_ir, np.ndarray), isinstance(one_vi, np.ndarray)
-        if any(arrays) != all(arrays):
-            raise TypeError(
-                f'{ir_names[i]} and {vi_names[i]} are an array and a path; read the file with '
-                'mmcv.imread(path, flag="unchanged")'
-            )
-        if all(arrays):
-            items.append(dict(name=f'{i:06}', vi=one_vi, ir=one_ir, vi_name=vi_names[i], ir_name=ir_names[i]))
-        else:
-            path = os.fspath(one_vi)
-            items.append(dict(name=Path(path).stem, img_path=path, vi_path=path, ir_path=os.fspath(one_ir)))
-    return items
+    pairs = zip(ir_images, vi_images, ir_names, vi_names)
+    return [_item(number, *pair) for number, pair in enumerate(pairs)]
+
+
+def _item(number: int, ir: Image, vi: Image, ir_name: str, vi_name: str) -> dict:
+    """One pair of two lists, for the pipeline."""
+    if isinstance(ir, np.ndarray) and isinstance(vi, np.ndarray):
+        return dict(name=f'{number:06}', vi=vi, ir=ir, vi_name=vi_name, ir_name=ir_name)
+    if isinstance(ir, np.ndarray) or isinstance(vi, np.ndarray):
+        raise TypeError(
+            f'{ir_name} and {vi_name} are an array and a path; read the file with mmcv.imread(path, flag="unchanged")'
+        )
+    path = os.fspath(vi)
+    return dict(name=Path(path).stem, img_path=path, vi_path=path, ir_path=os.fspath(ir))

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmfusion.engine.hooks.fusion_visualization_hook import panel_of
 from mmfusion.visualization import colorize_weights, to_uint8
 
-KINDS = ('fused', 'weights', 'labels')
+RESULTS = ('fused', 'weights', 'labels')
 """What there is of every pair; the names of the results and of the folders, which have ``panels`` as well."""
 
 
@@ -27,13 +27,36 @@ def arrays_of(sample: SegDataSample, num_classes: int) -> dict[str, np.ndarray]:
     Returns:
         dict[str, np.ndarray]: ``fused`` (H, W, 3) RGB or (H, W), uint8; ``weights`` of the infrared image (H, W)
         float32 in [0, 1]; ``labels`` (H, W), class ids in uint8, or in uint16 beyond 256 classes.
+
+    Examples:
+        >>> import torch
+        >>> from mmengine.structures import PixelData
+        >>> sample = SegDataSample(
+        ...     fused_img=PixelData(data=torch.full((3, 4, 6), 0.2)),
+        ...     fusion_weights=PixelData(data=torch.tensor([0.75, 0.25])[:, None, None].expand(2, 4, 6)),
+        ...     pred_sem_seg=PixelData(data=torch.ones(1, 4, 6, dtype=torch.long)),
+        ... )
+        >>> arrays = arrays_of(sample, num_classes=3)
+        >>> arrays['fused'][0, 0].tolist(), arrays['weights'][0, 0].item(), arrays['labels'][0, 0].item()
+        ([51, 51, 51], 0.75, 1)
+        >>> arrays['fused'].shape, arrays['weights'].shape, arrays['labels'].dtype.name
+        ((4, 6, 3), (4, 6), 'uint8')
     """
-    kind = np.min_scalar_type(max(num_classes - 1, 0))
+    id_type = np.min_scalar_type(max(num_classes - 1, 0))
     return dict(
         fused=to_uint8(sample.fused_img.data),
         weights=sample.fusion_weights.data[0].cpu().float().numpy(),
-        labels=sample.pred_sem_seg.data[0].cpu().numpy().astype(kind),
+        labels=sample.pred_sem_seg.data[0].cpu().numpy().astype(id_type),
     )
+
+
+def _refuse_doubled(names: Sequence[str]) -> None:
+    doubled = [name for name, number in Counter(names).items() if number > 1]
+    if doubled:
+        raise ValueError(
+            f'several pairs have one name and would be written to one file: {doubled[:5]}; fuse them '
+            'in separate calls, or give folders'
+        )
 
 
 class ResultWriter:
@@ -44,6 +67,16 @@ class ResultWriter:
             visible), ``labels`` (class ids) and ``panels``, which are made.
         classes (Sequence[str]): Class names for the panels.
         palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
+
+    Examples:
+        >>> writer = ResultWriter('results', classes=('soil', 'crop'), palette=((0, 0, 0), (0, 255, 0)))
+        >>> writer.check(['1', '2'], inputs=['field/vi', 'field/ir'], whole=True)
+        >>> writer.check(['1', '1'], inputs=['monday', 'tuesday'], whole=False)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: several pairs have one name and would be written to one file: ['1']; fuse them in separate ...
+        >>> writer.check(['1', '2'], inputs=['results/vi', 'results/ir'], whole=True)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: out_dir results holds or is inside of the input folder ...
     """
 
     def __init__(self, out_dir: str | os.PathLike, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> None:
@@ -67,17 +100,18 @@ class ResultWriter:
         """
         if self.out_dir.exists() and not self.out_dir.is_dir():
             raise NotADirectoryError(f'out_dir is a file: {self.out_dir}')
-        doubled = [name for name, number in Counter(names).items() if number > 1]
-        if doubled:
-            raise ValueError(
-                f'several pairs have one name and would be written to one file: {doubled[:5]}; fuse them '
-                'in separate calls, or give folders'
-            )
+        _refuse_doubled(names)
+        self._check_folders({Path(folder).resolve() for folder in inputs}, whole)
+
+    def _check_folders(self, folders: set[Path], whole: bool) -> None:
         target = self.out_dir.resolve()
-        folders = {Path(one).resolve() for one in inputs}
+        # Two folders are those of a data set. Results may lie beside files of one folder, unless results are written
+        # to a folder of that name.
+        is_data_set = whole or len(folders) > 1
         for folder in folders:
-            beside = whole or len(folders) > 1 or folder.name in (*KINDS, 'panels')
-            if (beside and target == folder.parent) or (whole and target.is_relative_to(folder)):
+            around = target == folder.parent and (is_data_set or folder.name in (*RESULTS, 'panels'))
+            inside = whole and target.is_relative_to(folder)
+            if around or inside:
                 raise ValueError(
                     f'out_dir {self.out_dir} holds or is inside of the input folder {folder}, so that '
                     'files of the data set could be overwritten; choose another folder'

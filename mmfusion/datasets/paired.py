@@ -1,7 +1,8 @@
 """Pairs of a visible and an infrared image with a label map, in three folders."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from mmengine import fileio
 from mmengine.logging import print_log
@@ -22,7 +23,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _as_suffixes(name: str, suffix: str | Sequence[str]) -> tuple[str, ...]:
     suffixes = (suffix,) if isinstance(suffix, str) else tuple(suffix)
-    if not suffixes or not all(isinstance(one, str) and one for one in suffixes):
+    if not suffixes or not all(isinstance(ending, str) and ending for ending in suffixes):
         raise ValueError(
             f'{name} must be a non-empty string or a sequence of them, such as ".png" or '
             f'("_ir.png", "_ir.tif"), but is {suffix!r}.'
@@ -45,7 +46,8 @@ def _files_by_stem(folder: str, key: str, suffixes: tuple[str, ...], backend_arg
         raise FileNotFoundError(
             f'The folder of {key!r} does not exist: {folder}. Correct data_root or data_prefix[{key!r}].'
         )
-    files, others = {}, []
+    files: dict[str, str] = {}
+    others: list[str] = []
     for name in sorted(fileio.list_dir_or_file(folder, list_dir=False, recursive=True, backend_args=backend_args)):
         stem = _stem(name, suffixes)
         if stem is None:
@@ -103,6 +105,30 @@ class PairedSegDataset(BaseSegDataset):
     Raises:
         FileNotFoundError: A folder or the split file does not exist, or a folder has no matching file.
         ValueError: Pairs are incomplete, a stem is ambiguous, or arguments contradict each other.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> folder = tempfile.TemporaryDirectory()  # Files are only listed here, so that empty ones do.
+        >>> for name in ('vi/day/1.png', 'ir/day/1.tif', 'labels/day/1.png'):
+        ...     path = Path(folder.name, name)
+        ...     path.parent.mkdir(parents=True)
+        ...     path.touch()
+        >>> names = dict(classes=('soil', 'crop'), palette=[[0, 0, 0], [0, 255, 0]])
+        >>> item = PairedSegDataset(data_root=folder.name, metainfo=names).get_data_info(0)
+        >>> Path(item['ir_path']).relative_to(folder.name).as_posix(), item['num_classes'], item['ignore_index']
+        ('ir/day/1.tif', 2, 255)
+
+        A pair without its label is an error as soon as the data set is made, not hours later:
+
+        >>> Path(folder.name, 'labels/day/1.png').rename(Path(folder.name, 'labels/day/2.png')).name
+        '2.png'
+        >>> PairedSegDataset(data_root=folder.name)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: PairedSegDataset: not every pair is complete.
+          1 without a label in ...labels: day/1
+        ...
+        >>> folder.cleanup()
     """
 
     DEFAULT_PREFIX: dict = dict(vi_path='vi', ir_path='ir', seg_map_path='labels')
@@ -118,14 +144,15 @@ class PairedSegDataset(BaseSegDataset):
         allow_unpaired: bool = False,
         metainfo: Mapping | None = None,
         test_mode: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if 'img_suffix' in kwargs:
             raise TypeError('A pair has no img_suffix: use vi_suffix and ir_suffix.')
         self.vi_suffix = _as_suffixes('vi_suffix', vi_suffix)
         self.ir_suffix = _as_suffixes('ir_suffix', ir_suffix)
         self.allow_unpaired = allow_unpaired
-        data_prefix, self.with_labels = self._resolve_prefix(data_prefix, require_labels, test_mode)
+        folders = self._named_folders(data_prefix, require_labels)
+        self.with_labels = self._expects_labels(folders, require_labels, test_mode)
         if test_mode and not (metainfo or self.METAINFO).get('classes'):
             if self.with_labels:
                 raise ValueError(
@@ -137,33 +164,36 @@ class PairedSegDataset(BaseSegDataset):
         super().__init__(
             ann_file=ann_file,
             seg_map_suffix=_as_suffixes('seg_map_suffix', seg_map_suffix),
-            data_prefix=data_prefix,
+            data_prefix=folders,
             metainfo=metainfo,
             test_mode=test_mode,
             **kwargs,
         )
 
-    def _resolve_prefix(
-        self, data_prefix: Mapping[str, str] | None, require_labels: bool | None, test_mode: bool
-    ) -> tuple[dict, bool]:
+    def _named_folders(self, data_prefix: Mapping[str, str] | None, require_labels: bool | None) -> dict[str, str]:
+        """The folders by their keys: those given, or the default ones."""
         if data_prefix is None:
             data_prefix = dict(self.DEFAULT_PREFIX)
             if require_labels is False:
                 del data_prefix['seg_map_path']
-        data_prefix = {key: folder for key, folder in data_prefix.items() if folder is not None}
-        unknown = sorted(set(data_prefix) - set(_PREFIX_KEYS))
+        folders = {key: folder for key, folder in data_prefix.items() if folder is not None}
+        unknown = sorted(set(folders) - set(_PREFIX_KEYS))
         if unknown:
             raise ValueError(
                 f'Unknown key(s) {unknown} in data_prefix. Known are {list(_PREFIX_KEYS)}; a visible '
                 "image's folder is 'vi_path', not 'img_path'."
             )
-        absent = [key for key in ('vi_path', 'ir_path') if key not in data_prefix]
+        absent = [key for key in ('vi_path', 'ir_path') if key not in folders]
         if absent:
             raise ValueError(
                 f'data_prefix lacks {absent}: both modalities need a folder, such as '
                 "dict(vi_path='vi', ir_path='ir', seg_map_path='labels')."
             )
-        has_folder = 'seg_map_path' in data_prefix
+        return folders
+
+    def _expects_labels(self, folders: Mapping[str, str], require_labels: bool | None, test_mode: bool) -> bool:
+        """Whether there are labels, by what was said and by whether they have a folder."""
+        has_folder = 'seg_map_path' in folders
         if require_labels is None:
             require_labels = has_folder or not test_mode
         if require_labels and not has_folder:
@@ -174,9 +204,9 @@ class PairedSegDataset(BaseSegDataset):
         if has_folder and not require_labels:
             raise ValueError(
                 f"require_labels=False contradicts data_prefix['seg_map_path'] = "
-                f'{data_prefix["seg_map_path"]!r}: leave out one of the two.'
+                f'{folders["seg_map_path"]!r}: leave out one of the two.'
             )
-        return data_prefix, require_labels
+        return require_labels
 
     def _split_stems(self, known: set[str]) -> list[str]:
         """Stems of the split file, in its order."""
@@ -220,47 +250,62 @@ class PairedSegDataset(BaseSegDataset):
         Returns:
             list[dict]: One item for every pair, see the class.
         """
-        folders = self.data_prefix
+        files = self._find_files()
+        stems = self._wanted_stems(files)
+        complete = [stem for stem in stems if all(stem in found for found in files.values())]
+        self._check_complete(self._incomplete(stems, files), len(complete))
+
+        shared = self._shared_by_all_items()
+        items = []
+        for stem in complete:
+            paths = {
+                key: fileio.join_path(self.data_prefix[key], found[stem], backend_args=self.backend_args)
+                for key, found in files.items()
+            }
+            items.append(dict(img_path=paths['vi_path'], **paths, **shared, seg_fields=[]))
+        return items
+
+    def _find_files(self) -> dict[str, dict[str, str]]:
+        """Per key of the folders: stem to file."""
         suffixes = dict(vi_path=self.vi_suffix, ir_path=self.ir_suffix, seg_map_path=self.seg_map_suffix)
-        files = {
-            key: _files_by_stem(folders[key], key, suffixes[key], self.backend_args)
+        return {
+            key: _files_by_stem(self.data_prefix[key], key, suffixes[key], self.backend_args)
             for key in _PREFIX_KEYS
-            if key in folders
+            if key in self.data_prefix
         }
-        vi, ir = files['vi_path'], files['ir_path']
-        labels = files.get('seg_map_path', vi)
 
-        if self.ann_file:
-            stems = self._split_stems(set(vi) | set(ir))
-        else:
-            stems = sorted(set(vi) | set(ir))
-        complete = [stem for stem in stems if stem in vi and stem in ir and stem in labels]
+    def _wanted_stems(self, files: Mapping[str, Collection[str]]) -> list[str]:
+        """Stems of the split file in its order, or those that have an image, sorted."""
+        with_image = {*files['vi_path'], *files['ir_path']}
+        return self._split_stems(with_image) if self.ann_file else sorted(with_image)
+
+    def _incomplete(self, stems: Sequence[str], files: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+        """What is missing, in words, to the stems that miss it. A pair without a visible image is named once."""
+        folders = self.data_prefix
+        with_visible = [stem for stem in stems if stem in files['vi_path']]
+        labelled = files.get('seg_map_path', files['vi_path'])
         wanted = 'listed' if self.ann_file else 'infrared'
-        self._check_complete(
-            {
-                f'{wanted} without a visible image in {folders["vi_path"]}': [s for s in stems if s not in vi],
-                f'visible without an infrared image in {folders["ir_path"]}': [
-                    s for s in stems if s in vi and s not in ir
-                ],
-                f'without a label in {folders.get("seg_map_path")}': [s for s in stems if s in vi and s not in labels],
-            },
-            len(complete),
-        )
+        return {
+            f'{wanted} without a visible image in {folders["vi_path"]}': [
+                stem for stem in stems if stem not in files['vi_path']
+            ],
+            f'visible without an infrared image in {folders["ir_path"]}': [
+                stem for stem in with_visible if stem not in files['ir_path']
+            ],
+            f'without a label in {folders.get("seg_map_path")}': [
+                stem for stem in with_visible if stem not in labelled
+            ],
+        }
 
+    def _shared_by_all_items(self) -> dict[str, Any]:
+        """What the pipeline has to know about the classes."""
         label_map = self.label_map
         if label_map is not None:
             # mmseg writes 255 for classes that are left out, whatever the ignore index is.
             label_map = {old: self.ignore_index if new == 255 else new for old, new in label_map.items()}
-        common = dict(
+        return dict(
             label_map=label_map,
             reduce_zero_label=self.reduce_zero_label,
             num_classes=len(self._metainfo.get('classes') or ()) or None,
             ignore_index=self.ignore_index,
         )
-        data_list = []
-        for stem in complete:
-            paths = {
-                key: fileio.join_path(folders[key], files[key][stem], backend_args=self.backend_args) for key in files
-            }
-            data_list.append(dict(img_path=paths['vi_path'], **paths, **common, seg_fields=[]))
-        return data_list

@@ -14,6 +14,13 @@ def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
 
     Returns:
         dict[str, Tensor]: Its tensors; the names are those of the bare model.
+
+    Examples:
+        >>> import torch
+        >>> list(weights_of({'meta': dict(epoch=3), 'state_dict': {'module.weight': torch.zeros(2)}}))
+        ['weight']
+        >>> list(weights_of({'weight': torch.zeros(2), 'version': 3}))
+        ['weight']
     """
     return {
         name.removeprefix('module.'): value
@@ -24,7 +31,17 @@ def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class CheckpointFit:
-    """How the weights of a checkpoint and of a model match, by name."""
+    """How the weights of a checkpoint and of a model match, by name.
+
+    Examples:
+        >>> fit = CheckpointFit(fitting=('a',), missing=('b',), other={'c': ((4, 2), (3, 2))}, unknown=())
+        >>> fit.complete
+        False
+        >>> print(fit.describe('epoch_8.pth'))  # doctest: +NORMALIZE_WHITESPACE
+        the checkpoint epoch_8.pth is of another architecture than the config: 1 of 3 weights fit, 1 are missing,
+        such as ['b'], and 1 have another shape: c (4, 2) where the model has (3, 2). The checkpoint has 0 that the
+        model has not. Use the config that the checkpoint was trained with
+    """
 
     fitting: tuple[str, ...]
     """In both, of one shape."""
@@ -50,9 +67,8 @@ class CheckpointFit:
             str: One sentence with examples, and the remedy.
         """
         ours = len(self.fitting) + len(self.missing) + len(self.other)
-        shapes = ', '.join(
-            f'{name} {theirs} where the model has {model}' for name, (theirs, model) in list(self.other.items())[:3]
-        )
+        examples = list(self.other.items())[:3]
+        shapes = ', '.join(f'{name} {theirs} where the model has {model}' for name, (theirs, model) in examples)
         return (
             f'the checkpoint{f" {source}" if source else ""} is of another architecture than the config: '
             f'{len(self.fitting)} of {ours} weights fit, {len(self.missing)} are missing, such as '
@@ -80,11 +96,10 @@ def compare_checkpoint(model: nn.Module, checkpoint: Mapping) -> CheckpointFit:
     """
     ours = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     theirs = {name: tuple(value.shape) for name, value in weights_of(checkpoint).items()}
+    shared = sorted(set(ours) & set(theirs))
     return CheckpointFit(
         fitting=tuple(name for name in ours if theirs.get(name) == ours[name]),
-        missing=tuple(sorted(name for name in ours if name not in theirs)),
-        other={
-            name: (theirs[name], ours[name]) for name in sorted(ours) if name in theirs and theirs[name] != ours[name]
-        },
+        missing=tuple(sorted(set(ours) - set(theirs))),
+        other={name: (theirs[name], ours[name]) for name in shared if theirs[name] != ours[name]},
         unknown=tuple(sorted(set(theirs) - set(ours))),
     )

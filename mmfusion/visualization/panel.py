@@ -23,6 +23,13 @@ def to_uint8(image: Tensor) -> np.ndarray:
 
     Returns:
         np.ndarray: (H, W, 3), or (H, W) for one channel, uint8.
+
+    Examples:
+        >>> import torch
+        >>> to_uint8(torch.tensor([[[-0.1, 0.0, 0.2, 1.0, 1.7]]])).tolist()
+        [[0, 0, 51, 255, 255]]
+        >>> to_uint8(torch.zeros(3, 4, 6)).shape
+        (4, 6, 3)
     """
     array = (image.detach().cpu().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     return array[..., 0] if array.shape[2] == 1 else array
@@ -55,6 +62,10 @@ def colorize_weights(weight_ir: np.ndarray) -> np.ndarray:
 
     Returns:
         np.ndarray: (H, W, 3) uint8.
+
+    Examples:
+        >>> colorize_weights(np.array([[0.0, 0.5, 1.0]])).tolist()
+        [[[58, 76, 192], [221, 220, 219], [179, 3, 38]]]
     """
     return matplotlib.colormaps['coolwarm'](np.clip(weight_ir, 0, 1), bytes=True)[..., :3]
 
@@ -112,6 +123,12 @@ def draw_panel(
 
     Raises:
         ValueError: The pictures differ in size.
+
+    Examples:
+        >>> grey, ids = np.full((48, 64), 90, np.uint8), np.zeros((48, 64), int)
+        >>> visible = np.dstack([grey] * 3)  # Small pictures are enlarged, so that the titles have room.
+        >>> draw_panel(visible, grey, grey, grey / 255, ids, classes=('soil',), palette=((0, 0, 0),)).shape
+        (236, 1296, 3)
     """
     pictures = {
         'visible': visible,

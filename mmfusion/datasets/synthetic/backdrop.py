@@ -14,12 +14,13 @@ from .canvas import Canvas, box, ellipse, limb, linear, smooth_noise
 SKY_HEAT = (0.08, 0.16)
 """Clear sky; clouds are up to 0.12 warmer."""
 LAND_HEAT = dict(grass=0.31, pavement=0.40, road=0.47, earth=0.36)
-"""Mean heat of the kinds of ground; each scene shifts them by up to 0.03, their texture by about as much."""
+"""Mean heat per surface of the ground; each scene shifts them by up to 0.03, their texture by about as much."""
 LEAF_HEAT = (0.24, 0.38)
 WALL_HEAT = (0.36, 0.50)
 DISTRACTOR_HEAT = (0.74, 0.92)
 """Heat of small warm things that are background: the range of people and animals."""
 
+_SKY = ((206, 150, 96), (224, 212, 200), (232, 230, 228))  # zenith, haze at the horizon, clouds
 _GROUND = dict(
     grass=((52, 108, 84), (58, 120, 112), (48, 92, 76)),
     pavement=((150, 156, 160), (128, 138, 150)),
@@ -41,6 +42,15 @@ class Camera:
         vanishing: Column that straight roads run to, pixels.
         focal: Focal length, pixels.
         eye: Height of the camera over the ground, metres.
+
+    Example:
+        >>> camera = Camera(width=256, height=192, horizon=64, vanishing=128, focal=240, eye=2)
+        >>> camera.unit(10), camera.unit(20)  # Twice as far away, half as large.
+        (24.0, 12.0)
+        >>> camera.project(0, 10), camera.nearest  # Column and row; the depth that the lower edge shows.
+        ((128.0, 112.0), 3.75)
+        >>> camera.strip(-1, 1, near=5, far=20).tolist()  # A road narrows towards the horizon.
+        [[80.0, 160.0], [116.0, 88.0], [140.0, 88.0], [176.0, 160.0]]
     """
 
     width: int
@@ -60,7 +70,8 @@ class Camera:
 
     def strip(self, left: float, right: float, near: float, far: float) -> np.ndarray:
         """Corners of a ground rectangle, metres to pixels, shape (4, 2)."""
-        return np.array([self.project(s, d) for s, d in ((left, near), (left, far), (right, far), (right, near))])
+        corners = ((left, near), (left, far), (right, far), (right, near))
+        return np.array([self.project(side, depth) for side, depth in corners])
 
     @property
     def nearest(self) -> float:
@@ -73,14 +84,19 @@ class Ground:
     """Where things may stand.
 
     Attributes:
-        kind: 'street' (the road runs ahead) or 'park' (the road crosses).
+        setting: 'street' (the road runs ahead) or 'park' (the road crosses).
         left: Left kerb in metres (street), ignored by a park's crossing road.
         right: Right kerb in metres (street).
         near: Near kerb in metres of depth (park); 0 for a street.
         far: Far kerb in metres of depth (park); 0 for a street.
+
+    Example:
+        >>> street = Ground('street', left=-3.2, right=3.8)
+        >>> street.near, street.far
+        (0.0, 0.0)
     """
 
-    kind: str
+    setting: str
     left: float
     right: float
     near: float = 0.0
@@ -97,7 +113,19 @@ def draw_backdrop(canvas: Canvas, rng: np.random.Generator, camera: Camera, nigh
         night: Windows and lamps are lit, the sky is dark.
 
     Returns:
-        The kind of place and where its road is.
+        The setting and where its road is.
+
+    Example:
+        >>> camera = Camera(width=256, height=192, horizon=64, vanishing=128, focal=240, eye=2)
+        >>> def draw(night):
+        ...     canvas = Canvas(192, 256)
+        ...     ground = draw_backdrop(canvas, np.random.default_rng(1), camera, night=night)
+        ...     return canvas, ground
+        >>> (day, by_day), (night, by_night) = draw(night=False), draw(night=True)
+        >>> by_day == by_night, bool((day.albedo == night.albedo).all()), int(day.label.max())
+        (True, True, 0)
+        >>> bool(day.light[:40].mean() > 0.3), bool(night.light[:40].mean() < 0.1)  # The sky.
+        (True, True)
     """
     street = rng.random() < 0.5
     _draw_sky(canvas, rng, camera, night)
@@ -115,9 +143,11 @@ def _draw_sky(canvas: Canvas, rng: np.random.Generator, camera: Camera, night: b
     share = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
     clouds = smooth_noise(rng, (rows, camera.width), ((3, 4), (5, 9), (9, 18)))
     clouds = np.clip(0.5 * (clouds - rng.uniform(-0.6, 0.6)), 0, 1)
-    zenith, haze, white = (np.float32(linear(c)) for c in ((206, 150, 96), (224, 212, 200), (232, 230, 228)))
+    zenith, haze, white = (linear(bgr).astype(np.float32) for bgr in _SKY)
     if night:
-        colour = (0.012 + 0.03 * share**2 + 0.03 * clouds)[..., None] * np.float32((1.1, 0.85, 0.8))
+        colour: np.ndarray = (0.012 + 0.03 * share**2 + 0.03 * clouds)[..., None] * np.array(
+            (1.1, 0.85, 0.8), np.float32
+        )
     else:
         colour = zenith + share[..., None] * (haze - zenith)
         colour = colour + (0.8 * clouds[..., None]) * (white - colour)
@@ -128,12 +158,12 @@ def _draw_sky(canvas: Canvas, rng: np.random.Generator, camera: Camera, night: b
 def _draw_land(canvas: Canvas, rng: np.random.Generator, camera: Camera, street: bool) -> Ground:
     drift = rng.uniform(-0.03, 0.03)
 
-    def cover(kind: str, points: np.ndarray) -> None:
-        colours = _GROUND[kind]
+    def cover(surface: str, points: np.ndarray) -> None:
+        colours = _GROUND[surface]
         canvas.fill(
             points,
             colour=linear(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.15),
-            heat=LAND_HEAT[kind] + drift + rng.uniform(-0.02, 0.02),
+            heat=LAND_HEAT[surface] + drift + rng.uniform(-0.02, 0.02),
         )
 
     cover('grass', box(-1, camera.horizon, camera.width + 1, camera.height + 1))
@@ -165,21 +195,22 @@ def _draw_land(canvas: Canvas, rng: np.random.Generator, camera: Camera, street:
 
 
 def _texture_land(canvas: Canvas, rng: np.random.Generator, camera: Camera) -> None:
-    """Lay a texture in perspective over the ground; reflectance and heat share a part of it."""
+    """Lay a texture in perspective over the ground; reflectance and heat share some of it."""
     top = int(np.ceil(camera.horizon)) + 1
-    tile = smooth_noise(rng, (128, 128), ((12, 12), (32, 32), (128, 128)))
-    other = smooth_noise(rng, (128, 128), ((10, 10), (40, 40)))
+    shared_tile = smooth_noise(rng, (128, 128), ((12, 12), (32, 32), (128, 128)))
+    heat_tile = smooth_noise(rng, (128, 128), ((10, 10), (40, 40)))
     rows = np.arange(top, camera.height, dtype=np.float32)[:, None]
     depth = camera.focal * camera.eye / np.maximum(rows - camera.horizon, 1.0)
     columns = np.arange(camera.width, dtype=np.float32)[None]
     scale = 9.0  # texels per metre
     map_x = (columns - camera.vanishing) / camera.focal * depth * scale
     map_y = np.ascontiguousarray(np.broadcast_to(depth * scale, map_x.shape))
-    laid = cv2.remap(np.dstack([tile, other]), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    shared, own = laid[..., 0], laid[..., 1]
+    tiles = np.dstack([shared_tile, heat_tile])
+    laid = cv2.remap(tiles, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    shared, of_heat = laid[..., 0], laid[..., 1]
     fade = np.clip(6.0 / depth, 0.15, 1.0)  # far away the texture is finer than a pixel
     canvas.albedo[top:] *= np.clip(1 + 0.22 * fade * shared, 0.3, 2.0)[..., None]
-    canvas.heat[top:] += fade * (0.020 * shared + 0.016 * own)
+    canvas.heat[top:] += fade * (0.020 * shared + 0.016 * of_heat)
 
 
 def _draw_skyline(canvas: Canvas, rng: np.random.Generator, camera: Camera, night: bool) -> None:
@@ -204,30 +235,47 @@ def _draw_house(
 ) -> None:
     wall, heat = linear(_WALLS[rng.integers(len(_WALLS))]), rng.uniform(*WALL_HEAT)
     wide, tall = x1 - x0, y1 - y0
-    gable, chimney, at = rng.random() < 0.6, rng.random() < 0.6, rng.uniform(0.2, 0.7)
-    if chimney:
+    has_gable, has_chimney, chimney = rng.random() < 0.6, rng.random() < 0.6, rng.uniform(0.2, 0.7)
+    if has_chimney:
         canvas.fill(
-            box(x0 + at * wide, y0 - 0.30 * tall, x0 + (at + 0.09) * wide, y0),
+            box(x0 + chimney * wide, y0 - 0.30 * tall, x0 + (chimney + 0.09) * wide, y0),
             colour=0.7 * wall,
             heat=rng.uniform(*DISTRACTOR_HEAT),
         )
     canvas.fill(box(x0, y0, x1, y1), colour=wall, heat=heat)
-    if gable:
+    if has_gable:
         roof = [(x0 - 0.05 * wide, y0 + 1), (x0 + 0.5 * wide, y0 - 0.28 * tall), (x1 + 0.05 * wide, y0 + 1)]
         canvas.fill(roof, colour=linear((60, 64, 110)), heat=heat - 0.12)
+    _draw_windows(canvas, rng, x0, y0, wide, tall, heat, night)
+
+
+def _draw_windows(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    x0: float,
+    y0: float,
+    wide: float,
+    tall: float,
+    wall_heat: float,
+    night: bool,
+) -> None:
+    """Three storeys of windows, some with somebody at home: warmer than the wall, and bright by night."""
     columns, rows = max(2, round(wide / tall * 3)), 3
+    dx, dy = 0.26 * wide / columns, 0.27 * tall / rows
     lit = rng.random((rows, columns)) < 0.3
     warmth, bright = rng.uniform(0.05, 0.20, (rows, columns)), rng.uniform(0.10, 0.5, (rows, columns))
     for row in range(rows):
         for column in range(columns):
             cx, cy = x0 + (column + 0.5) / columns * wide, y0 + (row + 0.55) / (rows + 0.3) * tall
-            dx, dy = 0.26 * wide / columns, 0.27 * tall / rows
-            glow = bright[row, column] * np.array([0.45, 0.8, 1.0]) if night and lit[row, column] else 0.006 * night
+            if night and lit[row, column]:
+                glow = bright[row, column] * np.array([0.45, 0.8, 1.0])
+            else:
+                glow = np.full(3, 0.006 * night)
             canvas.fill(
                 box(cx - dx, cy - dy, cx + dx, cy + dy),
                 colour=linear((84, 76, 68)),
                 light=glow,
-                heat=heat + (warmth[row, column] if lit[row, column] else -0.08),
+                heat=wall_heat + (warmth[row, column] if lit[row, column] else -0.08),
             )
 
 
@@ -235,14 +283,19 @@ def _draw_roadside(
     canvas: Canvas, rng: np.random.Generator, camera: Camera, ground: Ground, side: int, night: bool
 ) -> None:
     """Trees, a hedge and a lamp along one side, from far to near."""
-    kerb = (ground.right if side > 0 else -ground.left) if ground.kind == 'street' else 0.0
+    kerb = 0.0
+    if ground.setting == 'street':
+        kerb = ground.right if side > 0 else -ground.left
     things = [(rng.uniform(9, 26), 'tree') for _ in range(rng.integers(1, 4))]
-    things += [(rng.uniform(9, 16), 'lamp')] if rng.random() < 0.75 else []
-    things += [(rng.uniform(12, 24), 'hedge')] if rng.random() < 0.6 else []
+    if rng.random() < 0.75:
+        things.append((rng.uniform(9, 16), 'lamp'))
+    if rng.random() < 0.6:
+        things.append((rng.uniform(12, 24), 'hedge'))
     for depth, thing in sorted(things, reverse=True):
         away = rng.uniform(2.6, 7.0) if thing != 'lamp' else rng.uniform(0.5, 1.0)
-        x, y = camera.project(side * (kerb + away), max(depth, 1.15 * ground.far))
-        unit = camera.unit(max(depth, 1.15 * ground.far))
+        depth = max(depth, 1.15 * ground.far)  # behind a road that crosses
+        x, y = camera.project(side * (kerb + away), depth)
+        unit = camera.unit(depth)
         if thing == 'lamp':
             _draw_lamp(canvas, rng, x, y, unit, -side, night)
         elif thing == 'hedge':
@@ -276,9 +329,8 @@ def _draw_lamp(
     metal = linear((104, 104, 100))
     canvas.fill(limb((x, y), (x, y - tall), 0.14 * unit, 0.10 * unit), colour=metal, heat=0.41)
     canvas.fill(limb((x, y - tall), (x + arm, y - tall), 0.10 * unit, 0.10 * unit), colour=metal, heat=0.41)
-    head = (x + arm, y - tall + 0.1 * unit)
     canvas.fill(
-        ellipse(*head, 0.30 * unit, 0.13 * unit),
+        ellipse(x + arm, y - tall + 0.1 * unit, 0.30 * unit, 0.13 * unit),
         colour=metal,
         heat=rng.uniform(*DISTRACTOR_HEAT),
         light=4.0 * night * np.array([0.55, 0.85, 1.0]),
@@ -295,7 +347,15 @@ def _texture_upright(canvas: Canvas, rng: np.random.Generator, camera: Camera) -
 
 
 def draw_vents(canvas: Canvas, rng: np.random.Generator, camera: Camera, count: int) -> None:
-    """Draw warm covers and vents in the ground: background that is as warm as people."""
+    """Draw warm covers and vents in the ground: background that is as warm as people.
+
+    Example:
+        >>> canvas = Canvas(192, 256)
+        >>> camera = Camera(width=256, height=192, horizon=64, vanishing=128, focal=240, eye=2)
+        >>> draw_vents(canvas, np.random.default_rng(0), camera, count=2)
+        >>> bool(canvas.heat.max() >= min(DISTRACTOR_HEAT)), int(canvas.label.max())  # Warm, and still background.
+        (True, 0)
+    """
     for _ in range(count):
         depth = rng.uniform(1.3, 3.2) * camera.nearest
         x, y, unit = rng.uniform(0.05, 0.95) * camera.width, camera.project(0.0, depth)[1], camera.unit(depth)
@@ -313,6 +373,14 @@ def cross_over(canvas: Canvas, strength: float) -> None:
     Args:
         canvas: The drawing before objects stand in it.
         strength: How far the middle is lifted, 0..0.3.
+
+    Example:
+        >>> canvas = Canvas(40, 60)
+        >>> canvas.fill(box(0, 10, 59, 24), colour=(0.2, 0.2, 0.2), heat=0.47)  # Road,
+        >>> canvas.fill(box(0, 25, 59, 39), colour=(0.2, 0.4, 0.2), heat=0.31)  # grass; the sky stays as it is.
+        >>> cross_over(canvas, strength=0.2)
+        >>> canvas.heat[[5, 20, 30], 0].astype(float).round(3).tolist()
+        [0.0, 0.59, 0.686]
     """
     land = (canvas.albedo[..., 1] > 0) & (canvas.heat < min(DISTRACTOR_HEAT) - 0.1)  # the sky reflects nothing
     middle = np.float32(0.42)

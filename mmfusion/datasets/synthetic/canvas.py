@@ -12,10 +12,13 @@ SUPERSAMPLING = 2
 
 _SHIFT = 4  # fractional bits of the polygon coordinates given to OpenCV
 
-Points = Sequence[Sequence[float]]
+Colour = np.ndarray | Sequence[float]
+"""Blue, green, red."""
+Points = np.ndarray | Sequence[Sequence[float]]
+"""Corners of a polygon (N, 2) as x, y."""
 
 
-def linear(bgr: Sequence[float]) -> np.ndarray:
+def linear(bgr: Colour) -> np.ndarray:
     """Turn a display colour into linear light.
 
     The display curve is ``sqrt`` (gamma 2): near enough to sRGB for drawing, and cheap in both directions.
@@ -43,6 +46,12 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: Sequen
 
     Returns:
         float32 array of ``shape``, mean about 0 and standard deviation about 1 before interpolation smooths it.
+
+    Example:
+        >>> field = smooth_noise(np.random.default_rng(0), (60, 60), [(6, 6)])
+        >>> step = np.abs(np.diff(field)).mean()  # Between neighbours: ten pixels share one independent value.
+        >>> round(float(field.std()), 1), bool(step < 0.15 * field.std())
+        (0.6, True)
     """
     field = np.zeros(shape, np.float32)
     for rows, columns in cells:
@@ -52,8 +61,18 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: Sequen
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, corners: int = 14) -> np.ndarray:
-    """Corners of a polygon inscribed in an axis-parallel ellipse, shape (corners, 2) as x, y."""
+    """Corners of a polygon inscribed in an axis-parallel ellipse, shape (corners, 2) as x, y.
+
+    Example:
+        >>> ellipse(10, 20, 3, 2, corners=4).round(6).tolist()
+        [[13.0, 20.0], [10.0, 22.0], [7.0, 20.0], [10.0, 18.0]]
+    """
     return _circle(corners) * (rx, ry) + (x, y)
+
+
+def _scalars(colour: Colour | float) -> tuple[float, ...]:
+    """A colour as OpenCV takes it; a number is a grey."""
+    return tuple(float(value) for value in np.broadcast_to(colour, 3))
 
 
 @lru_cache
@@ -63,12 +82,24 @@ def _circle(corners: int) -> np.ndarray:
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
-    """Corners of an axis-parallel rectangle, shape (4, 2) as x, y."""
+    """Corners of an axis-parallel rectangle, shape (4, 2) as x, y.
+
+    Example:
+        >>> box(0, 1, 4, 3).tolist()
+        [[0.0, 1.0], [4.0, 1.0], [4.0, 3.0], [0.0, 3.0]]
+    """
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], dtype=np.float64)
 
 
-def limb(start: Sequence[float], end: Sequence[float], width: float, end_width: float) -> np.ndarray:
-    """Corners of a tapering bar between two points, shape (4, 2) as x, y; widths in the unit of the points."""
+def limb(
+    start: np.ndarray | Sequence[float], end: np.ndarray | Sequence[float], width: float, end_width: float
+) -> np.ndarray:
+    """Corners of a tapering bar between two points, shape (4, 2) as x, y; widths in the unit of the points.
+
+    Example:
+        >>> limb((0, 0), (10, 0), width=4, end_width=2).tolist()
+        [[0.0, 2.0], [10.0, 1.0], [10.0, -1.0], [0.0, -2.0]]
+    """
     (x0, y0), (x1, y1) = start, end
     length = max(math.hypot(x1 - x0, y1 - y0), 1e-6)
     nx, ny = (y0 - y1) / length / 2, (x1 - x0) / length / 2
@@ -95,6 +126,13 @@ class Canvas:
     Args:
         height: Rows of the drawing (supersampled pixels).
         width: Columns of the drawing.
+
+    Example:
+        >>> canvas = Canvas(height=40, width=60)
+        >>> canvas.fill(box(0, 0, 59, 39), colour=(0.5, 0.5, 0.5), heat=0.3)
+        >>> canvas.fill(box(10, 10, 19, 19), heat=0.9, label=1)  # Hot, without a colour: visible light sees no change.
+        >>> round(float(canvas.heat[15, 15]), 3), canvas.albedo[15, 15].tolist(), int((canvas.label == 1).sum())
+        (0.9, [0.5, 0.5, 0.5], 100)
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -117,9 +155,9 @@ class Canvas:
     def fill(
         self,
         points: Points,
-        colour: Sequence[float] | None = None,
+        colour: Colour | None = None,
         heat: float | None = None,
-        light: Sequence[float] | float | None = None,
+        light: Colour | float | None = None,
         label: int | None = None,
     ) -> None:
         """Fill a polygon on the layers that are given; a new colour also hides the light behind it.
@@ -133,11 +171,10 @@ class Canvas:
         """
         corners = [np.rint(np.asarray(points) * float(1 << _SHIFT)).astype(np.int32)]
         if colour is not None:
-            cv2.fillPoly(self.albedo, corners, tuple(float(c) for c in colour), cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(self.albedo, corners, _scalars(colour), cv2.LINE_8, _SHIFT)
             light = 0.0 if light is None else light
         if light is not None:
-            light = (light,) * 3 if np.isscalar(light) else light
-            cv2.fillPoly(self.light, corners, tuple(float(c) for c in light), cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(self.light, corners, _scalars(light), cv2.LINE_8, _SHIFT)
         if heat is not None:
             cv2.fillPoly(self.heat, corners, float(heat), cv2.LINE_8, _SHIFT)
         if label is not None:
@@ -149,8 +186,15 @@ class Canvas:
         Returns:
             The window that holds them and a boolean mask of the window's shape, or None when nothing is inside the
             drawing.
+
+        Example:
+            >>> window, mask = Canvas(40, 60).region([box(4, 2, 7, 5), box(6, 2, 9, 5)])
+            >>> window, int(mask.sum())
+            ((slice(1, 7, None), slice(3, 11, None)), 24)
+            >>> Canvas(40, 60).region([box(70, 0, 80, 9)]) is None
+            True
         """
-        stacked = np.concatenate([np.asarray(s, np.float64) for s in shapes])
+        stacked = np.concatenate([np.asarray(shape, np.float64) for shape in shapes])
         height, width = self.heat.shape
         x0, y0 = np.maximum(np.floor(stacked.min(0)).astype(int) - 1, 0)
         x1, y1 = np.minimum(np.ceil(stacked.max(0)).astype(int) + 2, (width, height))
@@ -160,10 +204,19 @@ class Canvas:
         for shape in shapes:
             corners = np.round((np.asarray(shape, np.float64) - (x0, y0)) * (1 << _SHIFT)).astype(np.int32)
             cv2.fillPoly(mask, [corners], 1, cv2.LINE_8, _SHIFT)
-        return (slice(y0, y1), slice(x0, x1)), mask.astype(bool)
+        return (slice(int(y0), int(y1)), slice(int(x0), int(x1))), mask.astype(bool)
 
     def camouflage(self, shapes: Sequence[Points], gain: float) -> None:
-        """Give the union of polygons the colours of its surroundings, times ``gain``, and no light of its own."""
+        """Give the union of polygons the colours of its surroundings, times ``gain``, and no light of its own.
+
+        Example:
+            >>> canvas = Canvas(40, 60)
+            >>> canvas.fill(box(0, 0, 59, 39), colour=(0.25, 0.5, 0.5))
+            >>> canvas.keep_background()
+            >>> canvas.camouflage([box(20, 10, 29, 19)], gain=1.5)
+            >>> canvas.albedo[15, 25].tolist(), canvas.albedo[15, 35].tolist()
+            ([0.375, 0.75, 0.75], [0.25, 0.5, 0.5])
+        """
         found = self.region(shapes)
         if found is None:
             return
@@ -172,7 +225,17 @@ class Canvas:
         self.light[window][mask] = 0
 
     def chill(self, shapes: Sequence[Points], trace: float) -> None:
-        """Give the union of polygons the temperature of the background behind it, plus ``trace``."""
+        """Give the union of polygons the temperature of the background behind it, plus ``trace``.
+
+        Example:
+            >>> canvas = Canvas(40, 60)
+            >>> canvas.fill(box(0, 0, 59, 39), heat=0.4)
+            >>> canvas.keep_background()
+            >>> canvas.fill(box(20, 10, 29, 19), heat=0.9)  # A warm post,
+            >>> canvas.chill([box(20, 10, 29, 19)], trace=0.01)  # and a sheet of metal that hides it.
+            >>> round(float(canvas.heat[15, 25]), 3)
+            0.41
+        """
         found = self.region(shapes)
         if found is None:
             return

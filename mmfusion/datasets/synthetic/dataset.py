@@ -98,12 +98,7 @@ class SyntheticThermalScenes(BaseSegDataset):
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
-        if not _is_integer(num_scenes) or num_scenes < 1:
-            raise ValueError(f'num_scenes must be an integer of 1 or more, got {num_scenes!r}')
-        if len(size) != 2 or not all(_is_integer(s) and s >= 48 for s in size):
-            raise ValueError(f'size must be (height, width), two integers of 48 or more, got {size!r}')
-        if not _is_integer(seed) or not 0 <= seed < 2**32:
-            raise ValueError(f'seed must be an integer in 0..2**32 - 1, got {seed!r}')
+        _check_integers(num_scenes, size, seed)
         if split not in SPLITS:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
         if not 0 <= night_fraction <= 1:
@@ -164,6 +159,12 @@ class SyntheticThermalScenes(BaseSegDataset):
 
         Raises:
             ValueError: If there is no such scene.
+
+        Example:
+            >>> pair, label = SyntheticThermalScenes(num_scenes=4, size=(48, 64)).render(2)
+            >>> again, _ = SyntheticThermalScenes(num_scenes=9, size=(48, 64)).render(2)
+            >>> pair.shape, label.shape, bool((pair == again).all())
+            ((48, 64, 4), (48, 64), True)
         """
         if not 0 <= scene < self.num_scenes:
             raise ValueError(f'scene must be in 0..{self.num_scenes - 1}, got {scene!r}')
@@ -188,6 +189,15 @@ class SyntheticThermalScenes(BaseSegDataset):
         results['seg_fields'].append('gt_seg_map')
         results['img_shape'] = results['ori_shape'] = self.size
         return self.pipeline(results)
+
+
+def _check_integers(num_scenes: int, size: Sequence[int], seed: int) -> None:
+    if not _is_integer(num_scenes) or num_scenes < 1:
+        raise ValueError(f'num_scenes must be an integer of 1 or more, got {num_scenes!r}')
+    if len(size) != 2 or not all(_is_integer(length) and length >= 48 for length in size):
+        raise ValueError(f'size must be (height, width), two integers of 48 or more, got {size!r}')
+    if not _is_integer(seed) or not 0 <= seed < 2**32:
+        raise ValueError(f'seed must be an integer in 0..2**32 - 1, got {seed!r}')
 
 
 def _is_integer(value: object) -> bool:

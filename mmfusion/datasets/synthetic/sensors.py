@@ -50,6 +50,17 @@ def visible_image(
 
     Returns:
         (H, W, 3) uint8, blue, green, red.
+
+    Example:
+        >>> canvas = Canvas(96, 128)
+        >>> canvas.albedo[:] = 0.3  # A grey wall, and nothing else.
+        >>> camera = Camera(width=128, height=96, horizon=34, vanishing=64, focal=115, eye=2)
+        >>> def photograph(night):
+        ...     rng = np.random.default_rng(0)
+        ...     return visible_image(canvas, rng, camera, (48, 64), night=night, sun=False, noise_level=1)
+        >>> day, night = photograph(night=False), photograph(night=True)
+        >>> day.shape, bool(day.mean() > 2 * night.mean())
+        ((48, 64, 3), True)
     """
     exposure, dark, corner = rng.uniform(0.8, 1.2), rng.uniform(*NIGHTLIGHT), rng.uniform(*VIGNETTE)
     cast = np.float32(1 + CAST * rng.standard_normal(3) * (1, 0.2, 1))
@@ -57,20 +68,15 @@ def visible_image(
     noise = rng.standard_normal((*size, 3), dtype=np.float32)
     height, width = size
     scale = height / camera.height
-    if night:
-        fall = np.full((height, width), dark, np.float32)
-        for pool in canvas.pools:
-            _add_spot(fall, *(scale * v for v in pool[:4]), pool[4])
-    else:  # shadows of clouds
-        fall = DAYLIGHT * (1 + 0.12 * np.tanh(cv2.resize(shade, (width, height), interpolation=cv2.INTER_CUBIC)))
-    light = cv2.resize(canvas.light, (width, height), interpolation=cv2.INTER_AREA)
+    fall = _lamp_light(canvas, size, scale, dark) if night else _cloudy_daylight(size, shade)
+    light: np.ndarray = cv2.resize(canvas.light, (width, height), interpolation=cv2.INTER_AREA)
     albedo = cv2.resize(canvas.albedo, (width, height), interpolation=cv2.INTER_AREA)
     if sun:
         disc = np.zeros((height, width), np.float32)
         _add_spot(disc, sun_x * width, 0.5 * camera.horizon * scale, 0.04 * height, 0.04 * height, 12.0)
         disc[albedo[..., 1] > 0] = 0  # behind everything that reflects light: the sky does not
-        light += disc[..., None] * np.float32((0.75, 0.93, 1.0))
-    image = albedo * fall[..., None] + light
+        light += disc[..., None] * np.array((0.75, 0.93, 1.0), np.float32)
+    image: np.ndarray = albedo * fall[..., None] + light
     image += _bloom(np.maximum(light - 1, 0))
     image = cv2.GaussianBlur(image, (0, 0), VISIBLE_BLUR * height)
     y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]
@@ -81,13 +87,28 @@ def visible_image(
     return _quantise(np.sqrt(np.clip(image, 0, 1)))
 
 
+def _lamp_light(canvas: Canvas, size: tuple[int, int], scale: float, dark: float) -> np.ndarray:
+    """Light that falls on the scene by night (H, W): a little everywhere, more where lamps shine."""
+    fall = np.full(size, dark, np.float32)
+    for x, y, radius_x, radius_y, strength in canvas.pools:
+        _add_spot(fall, scale * x, scale * y, scale * radius_x, scale * radius_y, strength)
+    return fall
+
+
+def _cloudy_daylight(size: tuple[int, int], shade: np.ndarray) -> np.ndarray:
+    """Light that falls on the scene by day (H, W), with the shadows of clouds."""
+    return DAYLIGHT * (1 + 0.12 * np.tanh(cv2.resize(shade, size[::-1], interpolation=cv2.INTER_CUBIC)))
+
+
 def _bloom(excess: np.ndarray) -> np.ndarray:
     """Spread the light above saturation over its surroundings."""
     if not excess.any():
-        return np.float32(0)
+        return np.zeros_like(excess)
     height, width = excess.shape[:2]
     small = cv2.resize(excess, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    spread = sum(share * cv2.GaussianBlur(small, (0, 0), blur * height / 2) for blur, share in BLOOM)
+    spread: np.ndarray = np.zeros_like(small)
+    for blur, share in BLOOM:
+        spread += share * cv2.GaussianBlur(small, (0, 0), blur * height / 2)
     return cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -109,6 +130,13 @@ def infrared_image(canvas: Canvas, rng: np.random.Generator, size: tuple[int, in
 
     Returns:
         (H, W) uint8, white is hot.
+
+    Example:
+        >>> canvas = Canvas(96, 128)
+        >>> canvas.heat[:, 64:] = 0.8  # Its light does not matter: this camera sees heat alone.
+        >>> image = infrared_image(canvas, np.random.default_rng(0), size=(48, 64), noise_level=1)
+        >>> image.shape, bool(image[:, 40:].mean() > image[:, :24].mean() + 150)
+        ((48, 64), True)
     """
     height, width = size
     gain, offset = rng.uniform(*INFRARED_GAIN), rng.uniform(*INFRARED_OFFSET)

@@ -1,6 +1,6 @@
 """Cars and vans, seen from the side, from the front and from behind (label ``VEHICLE``)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from .objects import (
 
 _GLASS, _TYRE, _DARK = linear((72, 62, 54)), linear((30, 30, 30)), linear((46, 46, 46))
 _HEAD_LIGHT, _TAIL_LIGHT = np.array([0.85, 0.95, 1.0]), np.array([0.06, 0.05, 1.0])
-_LAMP_GLASS = linear((200, 205, 210))
+_LAMP_GLASS, _TAIL_GLASS = linear((200, 205, 210)), linear((40, 30, 160))
 
 HEAD_LIGHT, TAIL_LIGHT = 5.0, 1.3
 """Emission of lights by night, relative to a saturated sensor (see ``Canvas.light``)."""
@@ -58,6 +58,12 @@ _VAN = (
 )
 _TYPES = ((_SALOON, 4.3, 1.48), (_HATCHBACK, 3.8, 1.52), (_VAN, 4.9, 2.15))
 
+# Both ends, in shares of half the width and of the height.
+_LAMP_SIDES, _LAMP_HEIGHT = (-0.74, 0.74), 0.47
+
+_Place = Callable[[np.ndarray | Sequence], np.ndarray]
+"""Shares of a vehicle to drawing pixels."""
+
 
 def _draw_body(
     canvas: Canvas, rng: np.random.Generator, outline: np.ndarray, night: bool, unit: float, heat: float
@@ -70,6 +76,16 @@ def _draw_body(
         middle = outline[:, 1].mean()
         canvas.fill(outline, light=sheen)
         canvas.fill(np.where(outline[:, 1:] < middle, outline + (0, 0.12 * unit), outline), light=0.006 + 0.03 * paint)
+
+
+def _draw_wheel(canvas: Canvas, x: float, y: float, radius: float, night: bool) -> None:
+    canvas.fill(ellipse(x, y, radius, radius), colour=_TYRE, heat=TYRE_HEAT, label=VEHICLE)
+    canvas.fill(
+        ellipse(x, y, 0.5 * radius, 0.5 * radius),
+        colour=linear((150, 150, 150)),
+        heat=TYRE_HEAT + 0.12,
+        light=0.03 * night,
+    )
 
 
 def draw_vehicle_side(
@@ -85,13 +101,20 @@ def draw_vehicle_side(
         unit: Drawing pixels per metre.
         night: Lights are on.
         glare: The head lights are full beams: from the side, a larger patch of lit road.
+
+    Example:
+        >>> canvas = Canvas(60, 120)
+        >>> draw_vehicle_side(canvas, np.random.default_rng(0), 60, 50, unit=20, night=True, glare=False)
+        >>> car = canvas.label == VEHICLE
+        >>> bool(canvas.heat[car].max() > 0.9), bool(canvas.light[car].max() > 2)  # Exhaust and head light.
+        (True, True)
     """
     (body, windows), length, height = _TYPES[rng.integers(len(_TYPES))]
     mirror = rng.choice((-1.0, 1.0))
     engine, skin = rng.uniform(*ENGINE_HEAT), rng.uniform(*BODY_HEAT)
     size = np.array([length * unit, height * unit])
 
-    def place(points: Sequence) -> np.ndarray:
+    def place(points: np.ndarray | Sequence) -> np.ndarray:
         return np.asarray(points) * size * (mirror, -1) + (x, y)
 
     canvas.fill(ellipse(x, y - 0.02 * unit, 0.52 * size[0], 0.16 * unit), colour=linear((34, 34, 34)), heat=0.53)
@@ -103,22 +126,16 @@ def draw_vehicle_side(
         canvas.fill(place(window), colour=_GLASS, heat=GLASS_HEAT, light=0.02 * night)
     radius = 0.34 * unit
     for share in (-0.30, 0.31):
-        wheel = place((share, 0.0))[None] - (0, radius)
-        canvas.fill(ellipse(*wheel[0], radius, radius), colour=_TYRE, heat=TYRE_HEAT, label=VEHICLE)
-        canvas.fill(
-            ellipse(*wheel[0], 0.5 * radius, 0.5 * radius),
-            colour=linear((150, 150, 150)),
-            heat=TYRE_HEAT + 0.12,
-            light=0.03 * night,
-        )
+        wheel_x, wheel_y = place((share, 0.0)) - (0, radius)
+        _draw_wheel(canvas, wheel_x, wheel_y, radius, night)
     canvas.fill(
         place([(-0.53, 0.08), (-0.53, 0.18), (-0.42, 0.18), (-0.42, 0.08)]), colour=_DARK, heat=HOT_HEAT, label=VEHICLE
     )
-    front, rear = place((0.475, 0.45)), place((-0.485, 0.52))
+    (front_x, front_y), (rear_x, rear_y) = place((0.475, 0.45)), place((-0.485, 0.52))
     lamp = 0.13 * unit
-    canvas.fill(ellipse(*front, lamp, lamp), colour=_LAMP_GLASS, light=_HEAD_LIGHT * HEAD_LIGHT * night * 0.6)
+    canvas.fill(ellipse(front_x, front_y, lamp, lamp), colour=_LAMP_GLASS, light=_HEAD_LIGHT * HEAD_LIGHT * night * 0.6)
     canvas.fill(
-        ellipse(*rear, 0.7 * lamp, 1.2 * lamp), colour=linear((40, 30, 160)), light=_TAIL_LIGHT * TAIL_LIGHT * night
+        ellipse(rear_x, rear_y, 0.7 * lamp, 1.2 * lamp), colour=_TAIL_GLASS, light=_TAIL_LIGHT * TAIL_LIGHT * night
     )
     canvas.pools.append((x + mirror * 0.85 * size[0], y, (1.8 if glare else 1.3) * unit, 0.35 * unit, 0.5))
 
@@ -137,12 +154,22 @@ def draw_vehicle_end(
         night: Lights are on.
         glare: The head lights are full beams (front only).
         front: Front with head lights and a hot grille, else rear with tail lights, exhaust and plate.
+
+    Example:
+        >>> def brightest(front):
+        ...     canvas = Canvas(60, 60)
+        ...     draw_vehicle_end(canvas, np.random.default_rng(0), 30, 50, 20, night=True, glare=False, front=front)
+        ...     return canvas.light.max(axis=(0, 1)).round(1).astype(float).tolist()
+        >>> [round(value, 1) for value in brightest(front=True)]  # Blue, green, red: white head lights,
+        [4.2, 4.8, 5.0]
+        >>> [round(value, 1) for value in brightest(front=False)]  # and red tail lights.
+        [0.1, 0.1, 1.3]
     """
     van = rng.random() < 0.3
     half, height = (0.95, 2.1) if van else (rng.uniform(0.84, 0.92), rng.uniform(1.42, 1.55))
     skin, engine = rng.uniform(*BODY_HEAT), rng.uniform(*ENGINE_HEAT)
 
-    def place(points: Sequence) -> np.ndarray:
+    def place(points: np.ndarray | Sequence) -> np.ndarray:
         return np.asarray(points) * (half * unit, -height * unit) + (x, y)
 
     canvas.fill(ellipse(x, y - 0.02 * unit, 1.05 * half * unit, 0.14 * unit), colour=linear((34, 34, 34)), heat=0.55)
@@ -176,24 +203,38 @@ def draw_vehicle_end(
         light=0.02 * night,
     )
     canvas.fill(place([(-0.96, 0.14), (-0.96, 0.22), (0.96, 0.22), (0.96, 0.14)]), colour=_DARK, label=VEHICLE)
-    lamp = 0.15 * unit
     if front:
-        canvas.fill(place([(-0.9, 0.42), (-0.86, shoulder - 0.02), (0.86, shoulder - 0.02), (0.9, 0.42)]), heat=engine)
-        canvas.fill(
-            place([(-0.42, 0.26), (-0.42, 0.44), (0.42, 0.44), (0.42, 0.26)]), colour=_DARK, heat=HOT_HEAT - 0.06
-        )
+        _draw_front(canvas, place, shoulder, unit, engine, night, glare)
     else:
-        canvas.fill(
-            place([(-0.25, 0.30), (-0.25, 0.42), (0.25, 0.42), (0.25, 0.30)]),
-            colour=linear((214, 220, 222)),
-            light=0.05 * night,
-        )
-        canvas.fill(
-            ellipse(*place((-0.55, 0.13)), 0.13 * unit, 0.10 * unit), colour=_DARK, heat=HOT_HEAT, label=VEHICLE
-        )
-    power = _HEAD_LIGHT * HEAD_LIGHT * (GLARE if glare else 1.0) if front else _TAIL_LIGHT * TAIL_LIGHT
-    for side in (-0.74, 0.74):
-        centre = place((side, 0.47))
-        shape = ellipse(*centre, 1.1 * lamp, lamp) if front else box(*(centre - (lamp, lamp)), *(centre + (lamp, lamp)))
-        canvas.fill(shape, colour=_LAMP_GLASS if front else linear((40, 30, 160)), light=power * night)
+        _draw_rear(canvas, place, unit, night)
     canvas.pools.append((x, y + 0.25 * unit, 1.6 * unit, 0.4 * unit, 0.5 if front else 0.08))
+
+
+def _draw_front(
+    canvas: Canvas, place: _Place, shoulder: float, unit: float, engine: float, night: bool, glare: bool
+) -> None:
+    """Bonnet, grille and head lights."""
+    canvas.fill(place([(-0.9, 0.42), (-0.86, shoulder - 0.02), (0.86, shoulder - 0.02), (0.9, 0.42)]), heat=engine)
+    canvas.fill(place([(-0.42, 0.26), (-0.42, 0.44), (0.42, 0.44), (0.42, 0.26)]), colour=_DARK, heat=HOT_HEAT - 0.06)
+    lamp = 0.15 * unit
+    power = _HEAD_LIGHT * HEAD_LIGHT * (GLARE if glare else 1.0)
+    for side in _LAMP_SIDES:
+        lamp_x, lamp_y = place((side, _LAMP_HEIGHT))
+        canvas.fill(ellipse(lamp_x, lamp_y, 1.1 * lamp, lamp), colour=_LAMP_GLASS, light=power * night)
+
+
+def _draw_rear(canvas: Canvas, place: _Place, unit: float, night: bool) -> None:
+    """Plate, exhaust and tail lights."""
+    canvas.fill(
+        place([(-0.25, 0.30), (-0.25, 0.42), (0.25, 0.42), (0.25, 0.30)]),
+        colour=linear((214, 220, 222)),
+        light=0.05 * night,
+    )
+    exhaust_x, exhaust_y = place((-0.55, 0.13))
+    canvas.fill(ellipse(exhaust_x, exhaust_y, 0.13 * unit, 0.10 * unit), colour=_DARK, heat=HOT_HEAT, label=VEHICLE)
+    lamp = 0.15 * unit
+    power = _TAIL_LIGHT * TAIL_LIGHT
+    for side in _LAMP_SIDES:
+        lamp_x, lamp_y = place((side, _LAMP_HEIGHT))
+        shape = box(lamp_x - lamp, lamp_y - lamp, lamp_x + lamp, lamp_y + lamp)
+        canvas.fill(shape, colour=_TAIL_GLASS, light=power * night)

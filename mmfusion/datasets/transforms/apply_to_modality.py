@@ -8,9 +8,16 @@ from mmengine.dataset import Compose
 
 from mmfusion.registry import TRANSFORMS
 
-_PARTS = {'visible': slice(0, 3), 'infrared': slice(3, 4)}
+_CHANNELS = {'visible': slice(0, 3), 'infrared': slice(3, 4)}
 # What a geometric transform would change. It has to see both images, so that it is refused here.
 _GEOMETRY = ('img_shape', 'ori_shape', 'pad_shape', 'scale', 'scale_factor', 'flip', 'flip_direction', 'gt_seg_map')
+
+
+def _is_same(old: object, new: object) -> bool:
+    """Whether a value was left alone. An array has to be the same object: to compare its content costs too much."""
+    if old is new:
+        return True
+    return not isinstance(old, np.ndarray) and not isinstance(new, np.ndarray) and old == new
 
 
 @TRANSFORMS.register_module()
@@ -48,8 +55,8 @@ class ApplyToModality(BaseTransform):
     def __init__(
         self, transforms: dict | Callable | Sequence[dict | Callable], modality: str = 'visible', dtype: str = 'uint8'
     ) -> None:
-        if modality not in _PARTS:
-            raise ValueError(f'modality must be one of {tuple(_PARTS)}, but is {modality!r}.')
+        if modality not in _CHANNELS:
+            raise ValueError(f'modality must be one of {tuple(_CHANNELS)}, but is {modality!r}.')
         if dtype not in ('uint8', 'float32'):
             raise ValueError(f"dtype must be 'uint8' or 'float32', but is {dtype!r}.")
         if isinstance(transforms, dict) or callable(transforms):
@@ -57,7 +64,7 @@ class ApplyToModality(BaseTransform):
         if not transforms:
             raise ValueError('ApplyToModality needs at least one transform.')
         # Built here, not by Compose: without a default scope Compose would look in mmengine's registry only.
-        self.transforms = Compose([TRANSFORMS.build(one) if isinstance(one, dict) else one for one in transforms])
+        self.transforms = Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in transforms])
         self.modality = modality
         self.dtype = np.dtype(dtype)
 
@@ -65,13 +72,13 @@ class ApplyToModality(BaseTransform):
     def _cast(img: np.ndarray, dtype: np.dtype) -> np.ndarray:
         if img.dtype == dtype:
             return img
-        return np.clip(np.rint(img), 0, 255).astype(dtype) if dtype == np.uint8 else img.astype(dtype)
+        if dtype == np.uint8:
+            img = np.clip(np.rint(img), 0, 255)
+        return img.astype(dtype)
 
     def _check_geometry(self, before: dict, after: dict) -> None:
         for key in _GEOMETRY:
-            old, new = before.get(key, ...), after.get(key, ...)
-            same = old is new or (not isinstance(old, np.ndarray) and not isinstance(new, np.ndarray) and old == new)
-            if not same:
+            if not _is_same(before.get(key, ...), after.get(key, ...)):
                 raise ValueError(
                     f'A transform wrapped for the {self.modality} image changed {key!r}: '
                     f'{self.transforms}. Geometric transforms must treat both images alike; put them '
@@ -79,7 +86,7 @@ class ApplyToModality(BaseTransform):
                 )
 
     def transform(self, results: dict) -> dict | None:
-        """Apply the wrapped transforms to the chosen part of ``results['img']``.
+        """Apply the wrapped transforms to the chosen channels of ``results['img']``.
 
         Args:
             results (dict): With ``img``, (H, W, 4) uint8 or float32.
@@ -93,24 +100,25 @@ class ApplyToModality(BaseTransform):
                 f'A pair is one image with four channels (B, G, R, infrared), but this one has shape '
                 f'{img.shape}. Load it with LoadPairFromFile.'
             )
-        part = img[..., _PARTS[self.modality]]
-        # A copy of its own, since some transforms write in place.
-        given = np.array(self._cast(part, self.dtype), order='C')
+        channels = _CHANNELS[self.modality]
+        chosen = img[..., channels]
+        # A copy, since some transforms write in place.
+        given = np.array(self._cast(chosen, self.dtype), order='C')
         after = self.transforms(dict(results, img=given.copy()))
         if after is None:
             return None
         self._check_geometry(results, after)
         changed = after['img']
         changed = changed[..., None] if changed.ndim == 2 else changed
-        if changed.shape != part.shape:
+        if changed.shape != chosen.shape:
             raise ValueError(
-                f'A transform wrapped for the {self.modality} image changed its shape from {part.shape} '
+                f'A transform wrapped for the {self.modality} image changed its shape from {chosen.shape} '
                 f'to {changed.shape}: {self.transforms}. Geometric transforms must treat both images '
                 'alike; put them outside of ApplyToModality.'
             )
         results = dict(after, img=img.copy())
         if not np.array_equal(changed, given):
-            results['img'][..., _PARTS[self.modality]] = self._cast(changed, img.dtype)
+            results['img'][..., channels] = self._cast(changed, img.dtype)
         return results
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 import cv2
 import mmcv
@@ -15,10 +16,12 @@ from mmfusion.registry import TRANSFORMS
 _BACKENDS = ('cv2', 'pillow')
 _PILLOW_MODES = ('L', 'LA', 'RGB', 'RGBA', 'I;16', 'I;16B', 'I;16L')
 
+_Range = Literal['dtype'] | tuple[float, float]
 
-def _check_range(name: str, value: str | Sequence[float]) -> str | tuple[float, float]:
+
+def _check_range(name: str, value: str | Sequence[float]) -> _Range:
     if value == 'dtype':
-        return value
+        return 'dtype'
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
         raise ValueError(f"{name} must be 'dtype' or a pair (low, high) of raw values, but is {value!r}.")
     low, high = map(float, value)
@@ -130,24 +133,25 @@ class LoadPairFromFile(BaseTransform):
     @staticmethod
     def _to_scale(
         img: np.ndarray,
-        value_range: str | tuple[float, float],
+        value_range: _Range,
         path: str,
         name: str,
         float_range: tuple[float, float] | None,
     ) -> np.ndarray:
         """Raw values to 0..255: uint8 as it is, everything else as float32."""
-        if value_range == 'dtype' and img.dtype.kind == 'f' and float_range is not None:
-            value_range = float_range
-        if value_range == 'dtype':
-            if img.dtype == np.uint8:
-                return img
-            if img.dtype != np.uint16:
-                raise ValueError(
-                    f'{path} holds {img.dtype} values, whose range is unknown: give {name}=(low, high), '
-                    'the raw values that become 0 and 255.'
-                )
-            value_range = (0.0, 65535.0)
-        low, high = value_range
+        if value_range != 'dtype':
+            low, high = value_range
+        elif img.dtype.kind == 'f' and float_range is not None:
+            low, high = float_range
+        elif img.dtype == np.uint8:
+            return img
+        elif img.dtype == np.uint16:
+            low, high = 0.0, 65535.0
+        else:
+            raise ValueError(
+                f'{path} holds {img.dtype} values, whose range is unknown: give {name}=(low, high), '
+                'the raw values that become 0 and 255.'
+            )
         # float64 in between: float32 cannot hold (value - low) of wide integers exactly.
         scaled = (img.astype(np.float64) - low) * (255 / (high - low))
         return np.clip(scaled, 0, 255).astype(np.float32)
@@ -156,7 +160,8 @@ class LoadPairFromFile(BaseTransform):
         if ir.shape[2] == 1:
             return ir
         if self.ir_channel != 'mean':
-            return ir[..., self.ir_channel : self.ir_channel + 1]
+            channel = int(self.ir_channel)
+            return ir[..., channel : channel + 1]
         mean = ir.mean(axis=2, keepdims=True, dtype=np.float64)
         return np.rint(mean) if eight_bit else mean
 

@@ -1,11 +1,39 @@
 """Reading a label map and checking that it can be meant."""
 
+from collections.abc import Mapping
+
 import mmcv
 import numpy as np
 from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmfusion.registry import TRANSFORMS
+
+
+def _check_ids(label: np.ndarray, path: str) -> None:
+    """Refuse pictures that cannot be a map of 8-bit ids."""
+    if label.ndim != 2:
+        raise ValueError(
+            f'A label map has one channel that holds class ids, but {path} has shape {label.shape}: '
+            'it is a colour picture of the labels. Convert it to ids, or use '
+            'imdecode_backend="pillow" if it is a palette image.'
+        )
+    if label.dtype.kind == 'f' or label.min() < 0 or label.max() > 255:
+        raise ValueError(
+            f'Class ids must be whole numbers in 0..255, but {path} holds {label.dtype} values from '
+            f'{label.min()} to {label.max()}.'
+        )
+
+
+def _new_ids(reduce_zero_label: bool, label_map: Mapping[int, int] | None, ignore_index: int) -> np.ndarray:
+    """What becomes of every id of a file, 256 entries: they replace mmseg's comparison of the map with every old id."""
+    reduced = np.arange(256)
+    if reduce_zero_label:
+        reduced = np.where((reduced == 0) | (reduced == 255), ignore_index, reduced - 1)
+    renamed = reduced.copy()
+    for old, new in (label_map or {}).items():
+        renamed[reduced == old] = new
+    return renamed
 
 
 @TRANSFORMS.register_module()
@@ -31,6 +59,21 @@ class LoadPairAnnotations(LoadAnnotations):
     Raises:
         FileNotFoundError: The file does not exist.
         ValueError: It is no label map, or does not fit the pair or the classes.
+
+    Examples:
+        >>> import cv2, tempfile
+        >>> from pathlib import Path
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = str(Path(folder.name, 'label.png'))
+        >>> cv2.imwrite(path, np.array([[0, 1], [2, 255]], np.uint8))
+        True
+        >>> item = dict(seg_map_path=path, ori_shape=(2, 2), num_classes=3)
+        >>> LoadPairAnnotations()(dict(item, reduce_zero_label=True))['gt_seg_map'].tolist()  # 0 is no class then.
+        [[255, 0], [1, 255]]
+        >>> LoadPairAnnotations(num_classes=2)(item)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: The label ...label.png holds the id(s) [2], which no class has: allowed are 0..1 and ...
+        >>> folder.cleanup()
     """
 
     def __init__(
@@ -49,6 +92,7 @@ class LoadPairAnnotations(LoadAnnotations):
         self.ignore_index = ignore_index
 
     def _read(self, path: str) -> np.ndarray:
+        """Ids of a label file (H, W) uint8."""
         try:
             content = fileio.get(path, backend_args=self.backend_args)
         except (FileNotFoundError, IsADirectoryError) as error:
@@ -61,17 +105,7 @@ class LoadPairAnnotations(LoadAnnotations):
             raise ValueError(f'The label file cannot be read: {path} ({error}).') from error
         if label is None:
             raise ValueError(f'The label file cannot be read: {path} (unknown format, or the file is damaged).')
-        if label.ndim != 2:
-            raise ValueError(
-                f'A label map has one channel that holds class ids, but {path} has shape {label.shape}: '
-                'it is a colour picture of the labels. Convert it to ids, or use '
-                'imdecode_backend="pillow" if it is a palette image.'
-            )
-        if label.dtype.kind == 'f' or label.min() < 0 or label.max() > 255:
-            raise ValueError(
-                f'Class ids must be whole numbers in 0..255, but {path} holds {label.dtype} values from '
-                f'{label.min()} to {label.max()}.'
-            )
+        _check_ids(label, path)
         return label.astype(np.uint8)
 
     def _load_seg_map(self, results: dict) -> None:
@@ -93,31 +127,25 @@ class LoadPairAnnotations(LoadAnnotations):
             )
 
         ignore_index = results.get('ignore_index', 255) if self.ignore_index is None else self.ignore_index
-        # 8-bit ids: a table of 256 entries replaces mmseg's comparison of the whole map with every old id.
-        table = np.arange(256)
-        reduced = bool(results.get('reduce_zero_label', False))
-        if reduced:
-            table = np.where((table == 0) | (table == 255), ignore_index, table - 1)
-        label_map = results.get('label_map')
-        if label_map is not None:
-            renamed = table.copy()
-            for old, new in label_map.items():
-                renamed[table == old] = new
-            table = renamed
-
-        num_classes = results.get('num_classes') if self.num_classes is None else self.num_classes
-        if num_classes is not None:
-            present = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
-            wrong = [int(i) for i in present if table[i] != ignore_index and not 0 <= table[i] < num_classes]
-            if wrong:
-                raise ValueError(
-                    f'The label {path} holds the id(s) {wrong}, which no class has: allowed are 0..{num_classes - 1} '
-                    f'and the ignore index {ignore_index}, after reduce_zero_label='
-                    f'{reduced} and label_map={label_map}. Correct the '
-                    'classes or reduce_zero_label of the dataset, or convert the labels.'
-                )
-        results['gt_seg_map'] = table.astype(np.uint8)[label]
+        new_ids = _new_ids(bool(results.get('reduce_zero_label', False)), results.get('label_map'), ignore_index)
+        self._check_known(label, new_ids, ignore_index, results)
+        results['gt_seg_map'] = new_ids.astype(np.uint8)[label]
         results.setdefault('seg_fields', []).append('gt_seg_map')
+
+    def _check_known(self, label: np.ndarray, new_ids: np.ndarray, ignore_index: int, results: dict) -> None:
+        """Refuse ids of no class, where the number of classes is known."""
+        num_classes = results.get('num_classes') if self.num_classes is None else self.num_classes
+        if num_classes is None:
+            return
+        present = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
+        wrong = [int(i) for i in present if new_ids[i] != ignore_index and not 0 <= new_ids[i] < num_classes]
+        if wrong:
+            raise ValueError(
+                f'The label {results["seg_map_path"]} holds the id(s) {wrong}, which no class has: allowed are '
+                f'0..{num_classes - 1} and the ignore index {ignore_index}, after reduce_zero_label='
+                f'{bool(results.get("reduce_zero_label", False))} and label_map={results.get("label_map")}. Correct '
+                'the classes or reduce_zero_label of the dataset, or convert the labels.'
+            )
 
     def __repr__(self) -> str:
         return (

@@ -25,9 +25,10 @@ class PackFusionInputs(PackSegInputs):
         ((4, 6, 8), 'a.png')
     """
 
+    meta_keys: tuple[str, ...]
+
     def __init__(self, meta_keys: Sequence[str] | None = None) -> None:
+        super().__init__()
         if meta_keys is None:
-            super().__init__()
-            self.meta_keys = (*self.meta_keys, 'vi_path', 'ir_path')
-        else:
-            super().__init__(meta_keys=tuple(meta_keys))
+            meta_keys = (*self.meta_keys, 'vi_path', 'ir_path')
+        self.meta_keys = tuple(meta_keys)

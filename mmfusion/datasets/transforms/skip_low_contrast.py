@@ -48,8 +48,8 @@ class SkipLowContrast(BaseTransform):
             dict | None: The same, or None for mmengine to draw another one.
         """
         image = results['img']
-        for part in (image[..., :3].mean(axis=2), image[..., 3]):
-            low, high = np.percentile(part, self.percentiles)
+        for grey in (image[..., :3].mean(axis=2), image[..., 3]):
+            low, high = np.percentile(grey, self.percentiles)
             if high <= 0 or (high - low) / high < self.fraction:
                 return None
         return results

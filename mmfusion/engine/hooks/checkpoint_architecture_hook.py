@@ -19,6 +19,16 @@ class CheckpointArchitectureHook(Hook):
 
     Args:
         strict (bool): Whether testing and resuming need every weight. Fine-tuning needs one in any case.
+
+    Examples:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> runner = SimpleNamespace(model=torch.nn.Linear(2, 3), _train_loop=None, _load_from='linear.pth')
+        >>> partly = dict(state_dict=dict(weight=torch.zeros(3, 2)))
+        >>> CheckpointArchitectureHook(strict=False).after_load_checkpoint(runner, partly)
+        >>> CheckpointArchitectureHook().after_load_checkpoint(runner, partly)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: the checkpoint linear.pth is of another architecture than the config: 1 of 2 weights fit, ...
     """
 
     def __init__(self, strict: bool = True) -> None:
@@ -27,11 +37,15 @@ class CheckpointArchitectureHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes.
 
+        Args:
+            runner (Runner): With the model, the training loop and the path of the checkpoint.
+            checkpoint (dict): Content of the file.
+
         Raises:
             ValueError: The checkpoint is of another architecture; the message lists the weights that tell.
         """
         fit = compare_checkpoint(bare_model(runner), checkpoint)
-        # Only training may start with a part of the weights. A config for training can be tested as well: `train` has
+        # Only training may start with some of the weights. A config for training can be tested as well: `train` has
         # built its loop by now, `test` leaves a mere config there.
         fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         if fit.complete or (fit.fitting and (fine_tuning or not self.strict)):

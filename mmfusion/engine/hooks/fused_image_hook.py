@@ -18,6 +18,16 @@ class FusedImageHook(Hook):
 
     Args:
         out_dir (str): Folder to write to; made if it is not there.
+
+    Examples:
+        >>> import tempfile, torch
+        >>> from mmengine.structures import PixelData
+        >>> sample = SegDataSample(metainfo=dict(img_path='data/vi/0001.jpg'))
+        >>> sample.fused_img = PixelData(data=torch.full((1, 4, 6), 0.2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     FusedImageHook(folder).after_test_iter(None, 0, {}, [sample])
+        ...     cv2.imread(f'{folder}/0001.png', cv2.IMREAD_UNCHANGED)[0].tolist()
+        [51, 51, 51, 51, 51, 51]
     """
 
     def __init__(self, out_dir: str) -> None:

@@ -1,5 +1,6 @@
 """Random numbers of the model that depend on the iteration, not on what ran before it."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -10,7 +11,7 @@ from mmengine.runner import Runner
 from mmfusion.registry import HOOKS
 
 
-def _replay(iterator, number: int) -> None:
+def _replay(iterator: Iterator, number: int) -> None:
     for _ in range(number):
         next(iterator)
 
@@ -27,6 +28,14 @@ class IterSeedHook(Hook):
     ``fast_forward_on_resume=True`` spares the time and gives that equality up.
 
     It takes a fixed seed (``randomness = dict(seed=...)``); mmengine draws another one for every run otherwise.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> def draw(iteration):
+        ...     IterSeedHook().before_train_iter(SimpleNamespace(seed=0, iter=iteration), batch_idx=0)
+        ...     return torch.rand(1).item()
+        >>> draw(7) == draw(7), draw(7) == draw(8)
+        (True, False)
     """
 
     priority = 'VERY_HIGH'
@@ -34,7 +43,7 @@ class IterSeedHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Make a resumed run load again what it passes over."""
         iterator = getattr(runner.train_loop, 'dataloader_iterator', None)
-        if hasattr(iterator, 'skip_iter'):
+        if iterator is not None and hasattr(iterator, 'skip_iter'):
             iterator.skip_iter = partial(_replay, iterator)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:

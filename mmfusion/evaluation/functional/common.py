@@ -33,42 +33,53 @@ def as_images(**images: Tensor) -> tuple[Tensor, ...]:
     first_name, first = next(iter(images.items()))
     checked = []
     for name, image in images.items():
-        if not isinstance(image, Tensor):
-            raise TypeError(
-                f'{name} must be a torch.Tensor, but is {type(image).__name__}; '
-                'use torch.from_numpy(array)[None, None] for a grey array'
-            )
-        if image.dtype == torch.bool or image.is_complex():
-            raise TypeError(
-                f'{name} must hold grey values, but its dtype is {image.dtype}; convert it to float or uint8'
-            )
-        if image.ndim != 4 or image.shape[1] != 1:
-            raise ValueError(
-                f'{name} must have the shape (B, 1, H, W), but has {tuple(image.shape)}; convert colour '
-                'to luminance and add the missing dimensions'
-            )
-        if image.shape[0] < 1 or min(image.shape[2:]) < 2:
-            raise ValueError(
-                f'{name} must hold at least one image of 2x2 pixels, but has the shape {tuple(image.shape)}'
-            )
-        if image.shape != first.shape:
-            raise ValueError(
-                f'{name} has the shape {tuple(image.shape)}, but {first_name} has {tuple(first.shape)}; '
-                'resize or crop them to one shape'
-            )
-        if image.device != first.device:
-            raise ValueError(
-                f'{name} is on {image.device}, but {first_name} is on {first.device}; move them to one device'
-            )
-        image = image.double()
-        low, high = (bound.item() for bound in image.aminmax())
-        # aminmax hands a NaN on, and no comparison with NaN is true.
-        if not (low >= -0.5 and high <= 255.5):
-            if not image.isfinite().all():
-                raise ValueError(f'{name} holds NaN or infinite values; fusion metrics are not defined on them')
-            raise ValueError(f'{name} must be in 0..255, but spans {low:g}..{high:g}; scale it to 8-bit grey levels')
-        checked.append(image)
+        _check_type(name, image)
+        _check_shape(name, image)
+        _check_partner(name, image, first_name, first)
+        checked.append(image.double())
+        _check_values(name, checked[-1])
     return tuple(checked)
+
+
+def _check_type(name: str, image: Tensor) -> None:
+    if not isinstance(image, Tensor):
+        raise TypeError(
+            f'{name} must be a torch.Tensor, but is {type(image).__name__}; '
+            'use torch.from_numpy(array)[None, None] for a grey array'
+        )
+    if image.dtype == torch.bool or image.is_complex():
+        raise TypeError(f'{name} must hold grey values, but its dtype is {image.dtype}; convert it to float or uint8')
+
+
+def _check_shape(name: str, image: Tensor) -> None:
+    if image.ndim != 4 or image.shape[1] != 1:
+        raise ValueError(
+            f'{name} must have the shape (B, 1, H, W), but has {tuple(image.shape)}; convert colour '
+            'to luminance and add the missing dimensions'
+        )
+    if image.shape[0] < 1 or min(image.shape[2:]) < 2:
+        raise ValueError(f'{name} must hold at least one image of 2x2 pixels, but has the shape {tuple(image.shape)}')
+
+
+def _check_partner(name: str, image: Tensor, first_name: str, first: Tensor) -> None:
+    """Refuse what cannot be compared with the first image."""
+    if image.shape != first.shape:
+        raise ValueError(
+            f'{name} has the shape {tuple(image.shape)}, but {first_name} has {tuple(first.shape)}; '
+            'resize or crop them to one shape'
+        )
+    if image.device != first.device:
+        raise ValueError(f'{name} is on {image.device}, but {first_name} is on {first.device}; move them to one device')
+
+
+def _check_values(name: str, image: Tensor) -> None:
+    low, high = (bound.item() for bound in image.aminmax())
+    # aminmax hands a NaN on, and no comparison with NaN is true.
+    if low >= -0.5 and high <= 255.5:
+        return
+    if not image.isfinite().all():
+        raise ValueError(f'{name} holds NaN or infinite values; fusion metrics are not defined on them')
+    raise ValueError(f'{name} must be in 0..255, but spans {low:g}..{high:g}; scale it to 8-bit grey levels')
 
 
 def centred(image: Tensor) -> Tensor:
@@ -79,6 +90,12 @@ def centred(image: Tensor) -> Tensor:
 
     Returns:
         Tensor: (B, 1, H, W).
+
+    Example:
+        >>> centred(torch.tensor([[[[10., 20.], [30., 40.]]]])).tolist()
+        [[[[-15.0, -5.0], [5.0, 15.0]]]]
+        >>> centred(torch.full((1, 1, 2, 2), 0.1, dtype=torch.float64)).abs().max().item()
+        0.0
     """
     rest = image - image.mean(dim=(1, 2, 3), keepdim=True)
     flat = rest.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() < FLAT
@@ -117,6 +134,10 @@ def gaussian_window(size: int, sigma: float) -> tuple[float, ...]:
 
     Returns:
         tuple[float, ...]: ``size`` weights.
+
+    Example:
+        >>> [round(weight, 3) for weight in gaussian_window(5, 1.0)]
+        [0.054, 0.244, 0.403, 0.244, 0.054]
     """
     weights = [math.exp(-((position - (size - 1) / 2) ** 2) / (2 * sigma**2)) for position in range(size)]
     return tuple(weight / sum(weights) for weight in weights)
@@ -131,6 +152,11 @@ def windowed_mean(image: Tensor, window: Sequence[float]) -> Tensor:
 
     Returns:
         Tensor: (B, 1, H - n + 1, W - n + 1).
+
+    Example:
+        >>> image = torch.arange(16, dtype=torch.float64).view(1, 1, 4, 4)
+        >>> windowed_mean(image, (0.25, 0.5, 0.25)).tolist()
+        [[[[5.0, 6.0], [9.0, 10.0]]]]
     """
     # A weighted sum of shifted views: six times as fast as torch's convolution, which has no fast float64 on a CPU.
     for axis in (2, 3):

@@ -80,6 +80,10 @@ def edge_preservation(fused: Tensor, ir: Tensor, vi: Tensor, convention: str = '
     if convention not in _PADDING:
         raise ValueError(f'convention must be one of {sorted(_PADDING)}, but is {convention!r}')
     edges_fused, *sources = (_edges(image, convention) for image in as_images(fused=fused, ir=ir, vi=vi))
-    kept = sum((_preservation(source, edges_fused, convention) * source[0]).sum(dim=(1, 2, 3)) for source in sources)
-    weight = sum(source[0].sum(dim=(1, 2, 3)) for source in sources)
+    kept = torch.zeros(len(fused), dtype=torch.float64, device=fused.device)
+    weight = torch.zeros_like(kept)
+    for strength, angle in sources:
+        preserved = _preservation((strength, angle), edges_fused, convention)
+        kept = kept + (preserved * strength).sum(dim=(1, 2, 3))
+        weight = weight + strength.sum(dim=(1, 2, 3))
     return torch.where(weight > 0, kept / weight.where(weight > 0, torch.ones_like(weight)), torch.zeros_like(weight))

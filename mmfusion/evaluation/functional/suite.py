@@ -1,6 +1,7 @@
 """All fusion metrics in one call, under the convention of the papers or of the usual evaluator."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,11 +21,11 @@ CONVENTIONS = ('original', 'evaluator')
 _Metric = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def _of_fused(function: Callable[..., Tensor], **options) -> _Metric:
+def _of_fused(function: Callable[..., Tensor], **options: Any) -> _Metric:
     return lambda fused, ir, vi: function(fused, **options)
 
 
-def _of_all(function: Callable[..., Tensor], **options) -> _Metric:
+def _of_all(function: Callable[..., Tensor], **options: Any) -> _Metric:
     return lambda fused, ir, vi: function(fused, ir, vi, **options)
 
 
@@ -78,17 +79,17 @@ def check_metric_names(metrics: Sequence[str], convention: str) -> tuple[str, ..
     """
     if isinstance(metrics, str):
         raise TypeError(f'metrics must be a sequence of names, but is the string {metrics!r}; write ({metrics!r},)')
-    metrics = tuple(metrics)
-    unknown = [name for name in metrics if name not in FUSION_METRICS]
+    names = tuple(metrics)
+    unknown = [name for name in names if name not in FUSION_METRICS]
     if unknown:
         raise ValueError(f'unknown metrics {unknown}; known are {list(FUSION_METRICS)}')
-    if not metrics or len(set(metrics)) != len(metrics):
+    if not names or len(set(names)) != len(names):
         raise ValueError(
-            f'metrics must name at least one metric and each once, but is {metrics}; known are {list(FUSION_METRICS)}'
+            f'metrics must name at least one metric and each once, but is {names}; known are {list(FUSION_METRICS)}'
         )
     if convention not in CONVENTIONS:
         raise ValueError(f'unknown convention {convention!r}; known are {list(CONVENTIONS)}')
-    return metrics
+    return names
 
 
 @torch.no_grad()

@@ -24,6 +24,19 @@ def _luminance(rgb: Tensor) -> Tensor:
     return torch.tensordot(rgb.new_tensor(_BT601), rgb, dims=1)[None]
 
 
+def _fused_image(sample: dict) -> Tensor:
+    """The fused image of a prediction, (3, H, W) or (1, H, W)."""
+    if 'fused_img' not in sample:
+        raise ValueError(
+            f"the prediction has no 'fused_img', only {sorted(sample)}; FusionMetric needs a "
+            'FusionSegmentor in prediction mode'
+        )
+    fused = sample['fused_img']['data']
+    if fused.ndim != 3 or fused.shape[0] not in (1, 3):
+        raise ValueError(f'fused_img must be (3, H, W) or (1, H, W), but is {tuple(fused.shape)}')
+    return fused
+
+
 @METRICS.register_module()
 class FusionMetric(BaseMetric):
     """How well the fused images of a test run keep what the source images hold, without reference to labels.
@@ -117,6 +130,11 @@ class FusionMetric(BaseMetric):
 
         Returns:
             dict[str, float]: Metric name to mean; NaN without any image.
+
+        Example:
+            >>> of_two_images = [dict(EN=6.0, PSNR=60.0), dict(EN=7.0, PSNR=math.inf)]
+            >>> FusionMetric(metrics=('EN', 'PSNR')).compute_metrics(of_two_images)
+            {'EN': 6.5, 'PSNR': inf}
         """
         broken = sum(any(math.isnan(value) for value in figures.values()) for figures in results)
         if broken:
@@ -125,30 +143,25 @@ class FusionMetric(BaseMetric):
                 logger='current',
                 level=logging.WARNING,
             )
-        return {
-            name: sum(figures[name] for figures in results) / len(results) if results else math.nan
-            for name in self.metrics
-        }
+        if not results:
+            return dict.fromkeys(self.metrics, math.nan)
+        return {name: sum(figures[name] for figures in results) / len(results) for name in self.metrics}
 
     def _figures(self, pair: Tensor, sample: dict) -> dict[str, float]:
-        if 'fused_img' not in sample:
-            raise ValueError(
-                f"the prediction has no 'fused_img', only {sorted(sample)}; FusionMetric needs a "
-                'FusionSegmentor in prediction mode'
-            )
-        fused = sample['fused_img']['data']
-        if fused.ndim != 3 or fused.shape[0] not in (1, 3):
-            raise ValueError(f'fused_img must be (3, H, W) or (1, H, W), but is {tuple(fused.shape)}')
+        fused = _fused_image(sample)
         if not fused.isfinite().all():
             return dict.fromkeys(self.metrics, math.nan)
         # Not every device knows float64; Apple's GPU does not.
-        fused = (fused.cpu() if fused.device.type == 'mps' else fused).double() * 255
+        if fused.device.type == 'mps':
+            fused = fused.cpu()
+        fused = fused.double() * 255
         if self.convention == 'evaluator':
             fused = fused.round()
         vi, ir = self._sources(pair, sample, fused)
-        if fused.shape[0] == 1 or self.color == 'luminance':
+        if self.color == 'luminance' and fused.shape[0] == 3:
+            fused = _luminance(fused)
+        if fused.shape[0] == 1:
             vi = _luminance(vi)
-            fused = fused if fused.shape[0] == 1 else _luminance(fused)
         ir = ir.expand_as(vi)
         figures = fusion_metrics(fused[:, None], ir[:, None], vi[:, None], self.metrics, self.convention)
         return {name: value.mean().item() for name, value in figures.items()}

@@ -15,6 +15,17 @@ class PerClassIoUMetric(IoUMetric):
 
     Args:
         **kwargs: See :class:`mmseg.evaluation.IoUMetric`.
+
+    Examples:
+        >>> import logging, torch
+        >>> from mmengine.logging import MMLogger
+        >>> MMLogger.get_current_instance().setLevel(logging.ERROR)  # Without mmseg's table.
+        >>> metric = PerClassIoUMetric()
+        >>> metric.dataset_meta = dict(classes=('soil', 'crop', 'weed'))
+        >>> label, prediction = torch.tensor([[0, 0, 0, 1]]), torch.tensor([[0, 0, 1, 1]])
+        >>> metric.process({}, [dict(pred_sem_seg=dict(data=prediction), gt_sem_seg=dict(data=label))])
+        >>> {name: round(float(value), 1) for name, value in metric.evaluate(size=1).items() if 'IoU' in name}
+        {'mIoU': 58.3, 'IoU/soil': 66.7, 'IoU/crop': 50.0, 'IoU/weed': nan}
     """
 
     def compute_metrics(self, results: list) -> dict[str, float]:

@@ -12,7 +12,16 @@ from mmfusion.attribution import Evidence, Scorer
 
 @dataclass
 class FusionResult:
-    """The outcome of one fusion. B samples, C classes, H x W pixels."""
+    """The outcome of one fusion. B samples, C classes, H x W pixels.
+
+    Examples:
+        >>> from mmfusion.models import MaximumFusion
+        >>> result = MaximumFusion()(torch.tensor([[[[0.2, 0.9]]]]), torch.tensor([[[[0.5, 0.5]]]]))
+        >>> [round(value, 1) for value in result.fused.flatten().tolist()], result.weight_ir.flatten().tolist()
+        ([0.5, 0.9], [0.0, 1.0])
+        >>> result.region_ir is None, result.attention  # A fixed rule attributes nothing and has no stages.
+        (True, [])
+    """
 
     fused: Tensor
     """Fused luminance (B, 1, H, W) in [0, 1]."""
@@ -39,7 +48,17 @@ class FusionResult:
 
 
 class BaseFusion(BaseModule, metaclass=ABCMeta):
-    """A fusion: infrared and visible luminance in, fused luminance out."""
+    """A fusion: infrared and visible luminance in, fused luminance out.
+
+    Examples:
+        >>> class MinimumFusion(BaseFusion):  # All that a fusion of one's own has to bring.
+        ...     def forward(self, ir, vi, scorer=None, labels=None, *, strength=1.0, ignore=None):
+        ...         self.check_pair(ir, vi)
+        ...         weight_ir = (ir < vi).to(ir)
+        ...         return FusionResult(torch.minimum(ir, vi), weight_ir, 1 - weight_ir)
+        >>> MinimumFusion()(torch.tensor([[[[0.25, 0.75]]]]), torch.tensor([[[[0.5, 0.5]]]])).fused.tolist()
+        [[[[0.25, 0.5]]]]
+    """
 
     @property
     def ignore_index(self) -> int:
@@ -76,6 +95,10 @@ class BaseFusion(BaseModule, metaclass=ABCMeta):
     def check_pair(ir: Tensor, vi: Tensor) -> None:
         """Refuse images that are no pair.
 
+        Args:
+            ir (Tensor): Infrared images.
+            vi (Tensor): Visible luminance.
+
         Raises:
             ValueError: Not two (B, 1, H, W) float tensors of one shape.
         """
@@ -100,5 +123,10 @@ def constant_weights(like: Tensor, infrared: float) -> tuple[Tensor, Tensor]:
 
     Returns:
         tuple[Tensor, Tensor]: Weights of the infrared and the visible image, like ``like``.
+
+    Examples:
+        >>> weight_ir, weight_vi = constant_weights(torch.rand(1, 1, 1, 2), 0.25)
+        >>> weight_ir.tolist(), weight_vi.tolist()
+        ([[[[0.25, 0.25]]]], [[[[0.75, 0.75]]]])
     """
     return torch.full_like(like, infrared), torch.full_like(like, 1 - infrared)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mmfusion.attribution import Scorer
 from mmfusion.registry import MODELS
 
 from ..precision import at_least_float32
@@ -13,7 +14,16 @@ from .memory import ConvUnit
 class _PixelRule(BaseFusion):
     """A fusion by a fixed rule per pixel; it needs no segmentor and has no parameters."""
 
-    def forward(self, ir, vi, scorer=None, labels=None, *, strength=1.0, ignore=None) -> FusionResult:
+    def forward(
+        self,
+        ir: Tensor,
+        vi: Tensor,
+        scorer: Scorer | None = None,
+        labels: Tensor | None = None,
+        *,
+        strength: float = 1.0,
+        ignore: Tensor | None = None,
+    ) -> FusionResult:
         """Fuse a batch of pairs; scorer, labels, strength and ignore have no say. See :meth:`BaseFusion.forward`."""
         self.check_pair(ir, vi)
         weight_ir, weight_vi = self.weights(ir, vi)
@@ -26,7 +36,13 @@ class _PixelRule(BaseFusion):
 
 @MODELS.register_module()
 class AverageFusion(_PixelRule):
-    """The mean of both images."""
+    """The mean of both images.
+
+    Examples:
+        >>> ir, vi = torch.tensor([[[[0.0, 0.75]]]]), torch.tensor([[[[0.5, 0.25]]]])
+        >>> AverageFusion()(ir, vi).fused.flatten().tolist()
+        [0.25, 0.5]
+    """
 
     def weights(self, ir: Tensor, vi: Tensor) -> tuple[Tensor, Tensor]:
         """One half each."""
@@ -35,7 +51,13 @@ class AverageFusion(_PixelRule):
 
 @MODELS.register_module()
 class MaximumFusion(_PixelRule):
-    """The brighter of both images, pixel by pixel."""
+    """The brighter of both images, pixel by pixel.
+
+    Examples:
+        >>> ir, vi = torch.tensor([[[[0.0, 0.75]]]]), torch.tensor([[[[0.5, 0.25]]]])
+        >>> MaximumFusion()(ir, vi).fused.flatten().tolist()
+        [0.5, 0.75]
+    """
 
     def weights(self, ir: Tensor, vi: Tensor) -> tuple[Tensor, Tensor]:
         """One for the brighter image; the visible one where they are equal."""
@@ -45,7 +67,13 @@ class MaximumFusion(_PixelRule):
 
 @MODELS.register_module()
 class VisibleOnly(_PixelRule):
-    """The visible image alone: what a segmentor does without the second sensor."""
+    """The visible image alone: what a segmentor does without the second sensor.
+
+    Examples:
+        >>> ir, vi = torch.tensor([[[[0.0, 0.75]]]]), torch.tensor([[[[0.5, 0.25]]]])
+        >>> VisibleOnly()(ir, vi).fused.flatten().tolist()
+        [0.5, 0.25]
+    """
 
     def weights(self, ir: Tensor, vi: Tensor) -> tuple[Tensor, Tensor]:
         """All for the visible image."""
@@ -54,7 +82,13 @@ class VisibleOnly(_PixelRule):
 
 @MODELS.register_module()
 class InfraredOnly(_PixelRule):
-    """The infrared image alone."""
+    """The infrared image alone.
+
+    Examples:
+        >>> ir, vi = torch.tensor([[[[0.0, 0.75]]]]), torch.tensor([[[[0.5, 0.25]]]])
+        >>> InfraredOnly()(ir, vi).fused.flatten().tolist()
+        [0.0, 0.75]
+    """
 
     def weights(self, ir: Tensor, vi: Tensor) -> tuple[Tensor, Tensor]:
         """All for the infrared image."""
@@ -70,6 +104,15 @@ class ConcatenationFusion(BaseFusion):
     Args:
         channels (int): Channels between the two convolutions.
         init_cfg (dict, optional): mmengine's initialisation config.
+
+    Raises:
+        ValueError: ``channels`` is not positive.
+
+    Examples:
+        >>> fusion = ConcatenationFusion(channels=16)
+        >>> result = fusion(torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8))
+        >>> sum(weights.numel() for weights in fusion.parameters()), result.fused.shape, result.weight_ir.unique()
+        (450, torch.Size([2, 1, 8, 8]), tensor([0.5000]))
     """
 
     def __init__(self, channels: int = 16, init_cfg: dict | None = None) -> None:
@@ -78,7 +121,16 @@ class ConcatenationFusion(BaseFusion):
             raise ValueError(f'channels must be positive, got {channels}')
         self.unit = ConvUnit(2, channels, 1)
 
-    def forward(self, ir, vi, scorer=None, labels=None, *, strength=1.0, ignore=None) -> FusionResult:
+    def forward(
+        self,
+        ir: Tensor,
+        vi: Tensor,
+        scorer: Scorer | None = None,
+        labels: Tensor | None = None,
+        *,
+        strength: float = 1.0,
+        ignore: Tensor | None = None,
+    ) -> FusionResult:
         """Fuse a batch of pairs; scorer, labels, strength and ignore have no say. See :meth:`BaseFusion.forward`."""
         self.check_pair(ir, vi)
         fused = at_least_float32(self.unit(torch.cat([ir, vi], dim=1))).sigmoid()

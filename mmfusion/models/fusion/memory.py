@@ -7,7 +7,21 @@ State = tuple[Tensor, Tensor]
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """The convolution that the whole fusion network is made of: 3x3 with reflected border."""
+    """The convolution that the whole fusion network is made of: 3x3 with reflected border.
+
+    Args:
+        in_channels (int): Channels in.
+        out_channels (int): Channels out.
+
+    Returns:
+        nn.Conv2d: Keeps height and width.
+
+    Examples:
+        >>> convolution = conv3x3(1, 1).requires_grad_(False)
+        >>> _ = convolution.weight.fill_(1 / 9), convolution.bias.zero_()
+        >>> convolution(torch.full((1, 1, 3, 3), 2.0)).round(decimals=3).unique()  # The border does not darken.
+        tensor([2.])
+    """
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode='reflect')
 
 
@@ -18,6 +32,11 @@ class ConvUnit(nn.Sequential):
         in_channels (int): Channels in.
         mid_channels (int): Channels between the convolutions.
         out_channels (int): Channels out.
+
+    Examples:
+        >>> unit = ConvUnit(2, 16, 1)
+        >>> unit(torch.rand(1, 2, 8, 8)).shape, [sum(w.numel() for w in layer.parameters()) for layer in unit]
+        (torch.Size([1, 1, 8, 8]), [304, 1, 145])
     """
 
     def __init__(self, in_channels: int, mid_channels: int, out_channels: int) -> None:
@@ -36,6 +55,15 @@ class ConvLSTMCell(nn.Module):
             convolution and the forget gate have nothing to act on: such a cell has neither, and computes the same.
         squash_cell (bool): Whether the cell state goes through tanh before the output gate. Only the first cell of
             the released network leaves it out.
+
+    Examples:
+        >>> first, second = ConvLSTMCell(8, 4, recurrent=False), ConvLSTMCell(8, 4)
+        >>> hidden, cell = second(torch.rand(1, 8, 6, 6), first(torch.rand(1, 8, 6, 6)))
+        >>> hidden.shape, bool(hidden.abs().max() < 1)  # Between -1 and 1, however many stages follow.
+        (torch.Size([1, 4, 6, 6]), True)
+        >>> second(torch.rand(1, 8, 6, 6))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: a recurrent cell needs a state and the first cell of a cascade takes none; got recurrent=True ...
     """
 
     def __init__(
@@ -49,7 +77,7 @@ class ConvLSTMCell(nn.Module):
         if recurrent:
             # Remember by default; otherwise the memory of a new network fades by half per stage.
             with torch.no_grad():
-                self.gates.bias[3 * hidden_channels :] += 1
+                self.gates.get_parameter('bias')[3 * hidden_channels :] += 1
 
     def forward(self, x: Tensor, state: State | None = None) -> State:
         """Take in one input.

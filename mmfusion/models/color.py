@@ -43,6 +43,11 @@ def merge_luminance(luminance: Tensor, chroma: Tensor) -> Tensor:
 
     Raises:
         ValueError: Not one and two channels.
+
+    Examples:
+        >>> y, chroma = split_luminance(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1))
+        >>> [round(v, 3) for v in merge_luminance(y, chroma).flatten().tolist()]
+        [1.0, 0.0, 0.0]
     """
     if luminance.ndim != 4 or luminance.shape[1] != 1 or chroma.ndim != 4 or chroma.shape[1] != 2:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import torch
@@ -32,6 +32,11 @@ def compiled_or_eager(function: Callable, **options: Any) -> Callable:
 
     Returns:
         Callable: Takes and gives what ``function`` does.
+
+    Examples:
+        >>> double = compiled_or_eager(lambda values: 2 * values, backend='eager')
+        >>> double(torch.tensor([1.0, 2.0])).tolist()
+        [2.0, 4.0]
     """
     compiled: Callable | None = None
     failed = False
@@ -57,3 +62,59 @@ def compiled_or_eager(function: Callable, **options: Any) -> Callable:
             return function(*args, **kwargs)
 
     return call
+
+
+_shared: dict[Hashable, Callable] = {}
+
+
+def _as_key(value: Any) -> Hashable:
+    """Options as something to look up by: equal for equal options, in whatever order they stand."""
+    if isinstance(value, Mapping):
+        return 'mapping', frozenset((name, _as_key(item)) for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return 'sequence', tuple(_as_key(item) for item in value)
+    # 1 and True are equal, but not the same option.
+    return type(value), value
+
+
+def _as_plain(value: Any) -> Any:
+    """Options as PyTorch knows them, without the dict classes of a config."""
+    if isinstance(value, Mapping):
+        return {name: _as_plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_as_plain(item) for item in value)
+    return value
+
+
+def shared_compiled(function: Callable, options: Mapping[str, Any]) -> Callable:
+    """A compiled function that all callers with equal options share.
+
+    Args:
+        function (Callable): See :func:`compiled_or_eager`.
+        options (Mapping): Of :func:`torch.compile`; dicts and lists may be nested in it, as in
+            ``dict(options={'max_autotune': True})``.
+
+    Returns:
+        Callable: Takes and gives what ``function`` does; the same object for the same function and equal options.
+
+    Raises:
+        ValueError: An option cannot be compared with those of other callers.
+
+    Examples:
+        >>> def double(values):
+        ...     return 2 * values
+        >>> first = shared_compiled(double, dict(options={'max_autotune': True, 'debug': False}))
+        >>> first is shared_compiled(double, dict(options={'debug': False, 'max_autotune': True}))
+        True
+        >>> first is shared_compiled(double, dict(options={'max_autotune': False}))
+        False
+    """
+    try:
+        key = function, _as_key(options)
+        if key not in _shared:
+            _shared[key] = compiled_or_eager(function, **_as_plain(options))
+    except TypeError as error:
+        raise ValueError(
+            f'options of torch.compile are numbers, strings, functions, and dicts and lists of them; got {options!r}'
+        ) from error
+    return _shared[key]

@@ -1,6 +1,7 @@
 """A batch of pairs on its way to the device and into the model's range."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from mmfusion.registry import MODELS
 
 _PAD_MODES = ('replicate', 'constant')
 _LABELS = ('gt_sem_seg', 'gt_edge_map', 'gt_depth_map')
+# Copies to them need not be waited for. 'meta' stands in for a GPU in tests.
+_ASYNCHRONOUS = ('cuda', 'meta')
 # Cubic interpolation may leave 0..255 by a tenth at an edge. Anything farther off is on another scale.
 _OVERSHOOT = 64
 
@@ -53,7 +56,8 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         bgr_to_rgb (bool): Swap blue and red of the visible image.
         test_cfg (dict, optional): ``size`` or ``size_divisor`` for testing instead of those above; an empty dict pads
             to the largest image only.
-        non_blocking (bool): Copy to the device asynchronously.
+        non_blocking (bool, optional): Go on while a batch is copied to the device. By default wherever that is safe:
+            on CUDA, but not on MPS, where PyTorch may read memory that has been freed meanwhile (its issue 189690).
 
     Raises:
         ValueError: Contradicting or impossible arguments.
@@ -77,9 +81,10 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         seg_pad_val: int = 255,
         bgr_to_rgb: bool = True,
         test_cfg: dict | None = None,
-        non_blocking: bool = False,
+        non_blocking: bool | None = None,
     ) -> None:
-        super().__init__(non_blocking=non_blocking)
+        super().__init__(non_blocking=bool(non_blocking))
+        self.non_blocking = non_blocking
         if pad_mode not in _PAD_MODES:
             raise ValueError(f'pad_mode must be one of {_PAD_MODES}, but is {pad_mode!r}.')
         if not 0 <= pad_val <= 255:
@@ -98,6 +103,19 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         self.seg_pad_val = seg_pad_val
         self.bgr_to_rgb = bgr_to_rgb
 
+    def cast_data(self, data: Any) -> Any:
+        """Copy to the device, without waiting where ``non_blocking`` says so.
+
+        Args:
+            data (Any): Tensors, data samples, or lists and dicts of them.
+
+        Returns:
+            Any: The same on the device.
+        """
+        if self.non_blocking is None:
+            self._non_blocking = self.device.type in _ASYNCHRONOUS
+        return super().cast_data(data)
+
     @staticmethod
     def _unpack(data: Mapping, training: bool) -> tuple[list[Tensor], list[BaseDataElement] | None]:
         if not isinstance(data, Mapping) or 'inputs' not in data:
@@ -110,7 +128,7 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
             if inputs.ndim != 4:
                 raise ValueError(f'A stacked batch must have shape (B, 4, H, W), but has {tuple(inputs.shape)}.')
             inputs = list(inputs)
-        if not isinstance(inputs, (list, tuple)) or not all(isinstance(one, Tensor) for one in inputs):
+        if not isinstance(inputs, (list, tuple)) or not all(isinstance(image, Tensor) for image in inputs):
             raise TypeError(
                 "'inputs' must be a list of tensors (4, h, w) or one tensor (B, 4, H, W), but is "
                 f'{type(inputs).__name__}.'
@@ -121,7 +139,7 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
             if training:
                 raise ValueError("Training needs 'data_samples' with labels: end the pipeline with PackFusionInputs.")
             return list(inputs), None
-        if not isinstance(samples, (list, tuple)) or not all(isinstance(one, BaseDataElement) for one in samples):
+        if not isinstance(samples, (list, tuple)) or not all(isinstance(sample, BaseDataElement) for sample in samples):
             raise TypeError(
                 f"'data_samples' must be a list of SegDataSample, but is {type(samples).__name__}; use "
                 'pseudo_collate as collate_fn.'
@@ -137,7 +155,8 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
                 f'A pair has shape (4, h, w), channels B, G, R, infrared, but {name} has '
                 f'{tuple(image.shape)}. Load it with LoadPairFromFile and end with PackFusionInputs.'
             )
-        if image.dtype == torch.uint8:
+        # A value on an accelerator can only be looked at by waiting for it.
+        if image.dtype == torch.uint8 or image.device.type != 'cpu':
             return
         low, high = image.min().item(), image.max().item()  # both are NaN as soon as one pixel is
         if not -_OVERSHOOT <= low <= high <= 255 + _OVERSHOOT:
@@ -149,8 +168,8 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
 
     def _target_size(self, inputs: list[Tensor], training: bool) -> tuple[int, int]:
         size, divisor = self.train_target if training else self.test_target
-        height = max(one.shape[1] for one in inputs)
-        width = max(one.shape[2] for one in inputs)
+        height = max(image.shape[1] for image in inputs)
+        width = max(image.shape[2] for image in inputs)
         if size is not None:
             return max(height, size[0]), max(width, size[1])
         divisor = divisor or 1
@@ -158,7 +177,7 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
 
     def _to_model_range(self, image: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
         if self.bgr_to_rgb:
-            image = image[[2, 1, 0, 3]]
+            image = torch.cat([image[:3].flip(0), image[3:]])
         image = image.float()
         if any(padding):
             value = self.pad_val if self.pad_mode == 'constant' else None
@@ -197,7 +216,8 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         Raises:
             TypeError: The batch is not made of tensors and data samples.
             ValueError: An image has not four channels, holds NaN or infinite values or is not on the 0..255 scale;
-                labels do not fit. The message names the file.
+                labels do not fit. The message names the file. Values are checked where a data loader leaves them, on
+                the CPU; those of images that are on an accelerator already are not.
         """
         inputs, samples = self._unpack(data, training)
         names = [
@@ -210,7 +230,7 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         for image, name in zip(inputs, names):
             self._check_image(image, name)
         if samples is None:
-            samples = [SegDataSample(metainfo=dict(ori_shape=tuple(one.shape[1:]))) for one in inputs]
+            samples = [SegDataSample(metainfo=dict(ori_shape=tuple(image.shape[1:]))) for image in inputs]
 
         inputs, samples = self.cast_data(inputs), self.cast_data(samples)
         height, width = self._target_size(inputs, training)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
+from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor, nn
 
-from .precision import at_least_float32
+from .precision import at_least_float32, uncached_autocast
 
 SCORES = ('softmax', 'sigmoid', 'logit')
 MODES = ('eval', 'keep')
@@ -21,6 +23,10 @@ def plain_metas(images: Tensor) -> list[dict]:
 
     Returns:
         list[dict]: One per image, with the keys that mmseg's heads read.
+
+    Examples:
+        >>> plain_metas(torch.zeros(1, 3, 30, 40))
+        [{'ori_shape': (30, 40), 'img_shape': (30, 40), 'pad_shape': (30, 40), 'padding_size': [0, 0, 0, 0]}]
     """
     size = tuple(images.shape[-2:])
     return [dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0]) for _ in images]
@@ -37,8 +43,17 @@ def without_checkpointing(module: nn.Module) -> Iterator[None]:
 
     Yields:
         None
+
+    Examples:
+        >>> module = nn.Identity()
+        >>> module.with_cp = True
+        >>> with without_checkpointing(module):
+        ...     module.with_cp
+        False
+        >>> module.with_cp
+        True
     """
-    switched = [child for child in module.modules() if getattr(child, 'with_cp', False) is True]
+    switched: list[Any] = [child for child in module.modules() if getattr(child, 'with_cp', False) is True]
     for child in switched:
         child.with_cp = False
     try:
@@ -52,7 +67,7 @@ class SegmentorScorer:
     """Callable that attribution looks at: luminance (B, 1, H, W) in [0, 1] to scores (B, C, H, W).
 
     Args:
-        segmentor (nn.Module): An mmseg segmentor (with ``encode_decode``).
+        segmentor (BaseSegmentor): An mmseg segmentor: a module with ``encode_decode`` and ``out_channels``.
         prepare (Callable): Luminance (B, 1, H, W) in [0, 1] to what the backbone takes (B, 1 or 3, H, W).
         score (str): 'softmax' or 'sigmoid' probabilities, or the 'logit'. Probabilities are what the attributions of
             two sources can be compared in. A head with a single output channel always gives the two probabilities of a
@@ -72,7 +87,7 @@ class SegmentorScorer:
 
     def __init__(
         self,
-        segmentor: nn.Module,
+        segmentor: BaseSegmentor,
         prepare: Callable[[Tensor], Tensor],
         score: str = 'softmax',
         mode: str = 'eval',
@@ -92,13 +107,22 @@ class SegmentorScorer:
         self.num_classes = max(2, segmentor.out_channels)
 
     def __call__(self, luminance: Tensor) -> Tensor:
-        """Score one batch of luminance images."""
+        """Score one batch of luminance images.
+
+        Args:
+            luminance (Tensor): (B, 1, H, W) in [0, 1].
+
+        Returns:
+            Tensor: (B, C, H, W).
+
+        Raises:
+            ValueError: ``dtype`` asks for autocast on a device that knows none.
+        """
         images = self.prepare(luminance)
         with ExitStack() as stack:
             stack.enter_context(without_checkpointing(self.segmentor))
-            if self.dtype is not None:  # Without the cache: see `isolated`.
-                dtype = getattr(torch, self.dtype)
-                stack.enter_context(torch.autocast(images.device.type, dtype, cache_enabled=False))
+            if self.dtype is not None:
+                stack.enter_context(uncached_autocast(images.device, getattr(torch, self.dtype)))
             logits = self.segmentor.encode_decode(images, plain_metas(images))
         if self.dtype is not None:
             logits = at_least_float32(logits)

@@ -52,11 +52,16 @@ def test_pictures_of_a_panel():
     assert np.array_equal(picture(panel, 5), palette[sample.gt_sem_seg.data[0].numpy()])
 
 
-@pytest.mark.parametrize(('direction', 'axis'), [('horizontal', -1), ('vertical', -2)])
-def test_a_flipped_pair_is_flipped_back(direction, axis):
+@pytest.mark.parametrize(('direction', 'axes'), [('horizontal', [-1]), ('vertical', [-2]), ('diagonal', [-2, -1])])
+def test_a_flipped_pair_is_flipped_back(direction, axes):
     expected = panel_of(PAIR, prediction(), CLASSES, PALETTE)
-    flipped = panel_of(PAIR.flip(axis), prediction(flip=True, flip_direction=direction), CLASSES, PALETTE)
+    flipped = panel_of(PAIR.flip(axes), prediction(flip=True, flip_direction=direction), CLASSES, PALETTE)
     assert np.array_equal(flipped, expected)
+
+
+def test_an_unknown_direction_is_refused():
+    with pytest.raises(ValueError, match=r"flip_direction is 'sideways'.*horizontal, vertical, diagonal"):
+        panel_of(PAIR, prediction(flip=True, flip_direction='sideways'), CLASSES, PALETTE)
 
 
 def test_a_pair_of_another_size():

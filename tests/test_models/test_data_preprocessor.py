@@ -155,6 +155,32 @@ def test_values_that_cannot_be_a_pair_name_the_file(value):
 
 
 @pytest.mark.parametrize(
+    ('device', 'given', 'expected'),
+    [
+        ('meta', None, True),  # in the place of a GPU
+        ('cpu', None, False),  # from a GPU to the CPU, values would be read before they are there
+        ('cpu', True, True),
+        ('meta', False, False),
+    ],
+)
+def test_who_waits_for_a_copy(monkeypatch, device, given, expected):
+    told = []
+    to = torch.Tensor.to
+
+    def noted(tensor, *args, **kwargs):
+        if 'non_blocking' in kwargs:
+            told.append(kwargs['non_blocking'])
+        return to(tensor, *args, **kwargs)
+
+    preprocess = FusionDataPreProcessor(non_blocking=given).to(device)
+    monkeypatch.setattr(torch.Tensor, 'to', noted)
+    out = preprocess(batch(), True)
+    assert out['inputs'].device.type == device
+    assert set(told) == {expected}
+    assert len(told) == 4  # two images, two label maps
+
+
+@pytest.mark.parametrize(
     ('change', 'error', 'message'),
     [
         (dict(inputs=[torch.zeros(3, 4, 4), torch.zeros(4, 4, 4)]), ValueError, r'pair0\.png has \(3, 4, 4\)'),

@@ -130,6 +130,17 @@ def test_gradcheck_of_the_gradient_loss(images):
         assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, ir, vi)['loss_grad'], [fused])
 
 
+@pytest.mark.parametrize('padding', ['replicate', 'zeros'])
+@pytest.mark.parametrize('dtype', [torch.float32, F64, torch.bfloat16, torch.float16])
+def test_sobel_is_that_of_the_written_kernels(images, dtype, padding):
+    """To the last digit: the kernels are whole numbers in any type."""
+    image = images[0].to(dtype)
+    kernel = torch.tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], dtype=dtype)
+    padded = torch.nn.functional.pad(image, (1, 1, 1, 1), mode=dict(zeros='constant').get(padding, padding))
+    expected = torch.nn.functional.conv2d(padded, torch.stack([kernel, kernel.T])[:, None]).abs().sum(1, keepdim=True)
+    assert torch.equal(sobel_magnitude(image, padding), expected)
+
+
 def test_gradient_loss_ignores_autocast(images):
     fused, ir, vi, _ = (image.float() for image in images)
     with torch.autocast('cpu', torch.bfloat16):

@@ -304,6 +304,34 @@ def test_autocast_keeps_the_image_in_float32():
     assert build()(*draw())[0].dtype == F64
 
 
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_autocast_keeps_the_memories_in_bfloat16(with_cp):
+    """The gate comes from an attention in float32, to which it must not lift the features."""
+    ir, vi, weight_ir, weight_vi = draw(dtype=torch.float32)
+    head = build(dtype=torch.float32, num_stages=3, with_cp=with_cp)
+    results = {}
+    for name, enabled in (('float32', False), ('bfloat16', True)):
+        seen = []
+
+        def note(stage, inputs, outputs, seen=seen):
+            seen.append([memory.dtype for memory in outputs[1:3]])
+
+        hooks = [stage.register_forward_hook(note) for stage in head.stages[:-1]]
+        head.zero_grad()
+        with torch.autocast('cpu', torch.bfloat16, enabled=enabled):
+            fused, _ = head(ir, vi, weight_ir, weight_vi, lambda x: 5 * (x.detach() - 0.5))
+        for hook in hooks:
+            hook.remove()
+        fused.square().sum().backward()
+        assert seen == [[getattr(torch, name)] * 2] * 2  # long-term and short-term
+        assert fused.dtype == torch.float32
+        results[name] = fused.detach(), torch.cat([p.grad.flatten() for p in head.parameters()])
+    (plain, plain_gradient), (half, half_gradient) = results['float32'], results['bfloat16']
+    torch.testing.assert_close(half, plain, atol=0.02, rtol=0)
+    # Each gradient has an error of its own; their direction is that of float32.
+    assert torch.cosine_similarity(half_gradient, plain_gradient, dim=0) > 0.999
+
+
 def test_released_size():
     """1.010 M in the release, of which some never take part; the count of what does, from its layer sizes."""
     head = MemoryUnfoldingHead()

@@ -5,12 +5,20 @@ import warnings
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from torch import nn
 
-from mmfusion.models import MemoryUnfoldingHead
-from mmfusion.models.compilation import compiled_or_eager
+from mmfusion.models import MemoryUnfoldingHead, compilation
+from mmfusion.models.compilation import compiled_or_eager, shared_compiled
 
 F64 = torch.float64
+
+
+@pytest.fixture(autouse=True)
+def forget_compiled():
+    """Dynamo compiles one function a limited number of times, and then runs it as it is."""
+    yield
+    torch.compiler.reset()
 
 
 def build(**options):
@@ -98,6 +106,55 @@ def test_compiled_stages():
         clone.stages[0].refine[2].bias += 1.0
     assert not torch.equal(step(clone)[0], step(head)[0])  # A copy does not run on the weights of its original.
     assert sorted(head.state_dict()) == sorted(build().state_dict())
+
+
+def test_heads_with_equal_options_share_what_is_compiled(monkeypatch):
+    """Options of a config are nested, and stand in any order."""
+    made = []
+
+    def compile_once(function, **options):
+        made.append(options)
+        return compiled_or_eager(function, **options)
+
+    monkeypatch.setattr(compilation, 'compiled_or_eager', compile_once)
+    monkeypatch.setattr(compilation, '_shared', {})
+    options = dict(backend='eager', options=dict(passes=['a', 'b'], limits=dict(depth=2, width=3)))
+    turned = ConfigDict(options=dict(limits=dict(width=3, depth=2), passes=['a', 'b']), backend='eager')
+    plain = step(build())
+    for given in (options, turned, copy.deepcopy(options)):
+        with warnings.catch_warnings():
+            warnings.filterwarnings('error', message='.*runs as it is')
+            head = build(compile=given)
+            assert_same(step(copy.deepcopy(head)), plain)
+    assert made == [options]
+    assert type(made[0]['options']) is dict
+    step(build(compile=dict(options, options=dict(passes=['b', 'a']))))
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ('first', 'second', 'same'),
+    [
+        ({}, {}, True),
+        (dict(a=[1, {'b': 2}]), dict(a=(1, {'b': 2})), True),
+        (dict(a=1, b=2), dict(b=2, a=1), True),
+        (dict(a=1), dict(a=True), False),
+        (dict(a=1), dict(a=2), False),
+        (dict(a={}), dict(a=[]), False),
+        (dict(a={}), {}, False),
+    ],
+)
+def test_shared_compiled(first, second, same):
+    def double(values):
+        return 2 * values
+
+    assert (shared_compiled(double, first) is shared_compiled(double, second)) == same
+    assert shared_compiled(double, first) is not shared_compiled(lambda values: values, first)
+
+
+def test_options_that_cannot_be_compared_are_refused_at_once():
+    with pytest.raises(ValueError, match=r"options of torch\.compile are .*got \{'options': \{'a': \{1\}\}\}"):
+        build(compile=dict(options=dict(a={1})))
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from mmengine.visualization import Visualizer
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmfusion.models.geometry import undo_flip
 from mmfusion.registry import HOOKS
 from mmfusion.visualization import draw_panel, to_uint8
 
@@ -29,11 +30,22 @@ def panel_of(
 
     Returns:
         np.ndarray: (H', W', 3) RGB uint8; see :func:`~mmfusion.visualization.draw_panel`.
+
+    Raises:
+        ValueError: The pipeline flipped the pair in an unknown direction.
+
+    Examples:
+        >>> import torch
+        >>> from mmengine.structures import PixelData
+        >>> sample = SegDataSample(metainfo=dict(flip=True, flip_direction='diagonal'))
+        >>> sample.fused_img, sample.fusion_weights = (PixelData(data=torch.rand(1, 30, 200)) for _ in range(2))
+        >>> sample.pred_sem_seg = PixelData(data=torch.zeros(1, 30, 200, dtype=torch.long))
+        >>> pair = torch.zeros(4, 30, 200, dtype=torch.uint8)
+        >>> panel_of(pair, sample, ['background'], [[0, 0, 0]]).shape  # five pictures with titles, and a legend
+        (74, 1016, 3)
     """
     fused = to_uint8(sample.fused_img.data)
-    image = pair.detach().cpu().float().permute(1, 2, 0).numpy()
-    if sample.metainfo.get('flip'):
-        image = np.flip(image, axis=1 if sample.metainfo.get('flip_direction') == 'horizontal' else 0)
+    image = undo_flip(pair.detach().cpu().float(), sample.metainfo).permute(1, 2, 0).numpy()
     image = cv2.resize(np.ascontiguousarray(image), fused.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     image = image.clip(0, 255).round().astype(np.uint8)
     label = sample.gt_sem_seg.data[0].cpu().numpy() if 'gt_sem_seg' in sample else None

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmfusion.registry import MODELS
 
-from ..compilation import compiled_or_eager
+from ..compilation import shared_compiled
 from ..precision import at_least_float32
 from .memory import ConvLSTMCell, ConvUnit, State
 
@@ -35,14 +36,16 @@ class _Stage(nn.Module):
             self.memory_out = ConvUnit(channels, channels, channels)
         if residual:
             # A new network starts close to the result of the data step instead of at grey.
+            last: Any = self.reconstruct[-1]
             with torch.no_grad():
-                self.reconstruct[-1].weight *= 0.1
-                self.reconstruct[-1].bias.zero_()
+                last.weight *= 0.1
+                last.bias.zero_()
 
     def _merge(self, features: Tensor, long: Tensor, short: Tensor | None) -> Tensor:
         if short is not None:
             return self.merge(torch.cat([features, long, short], dim=1))
         # One memory in both places: the two filters are added instead of being applied to the same input twice.
+        first: Any
         first, activation, second = self.merge
         own, of_long, of_short = first.weight.split(features.shape[1], dim=1)
         x = F.pad(torch.cat([features, long], dim=1), (1, 1, 1, 1), mode='reflect')
@@ -53,19 +56,14 @@ class _Stage(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
         features = self.embed(half)
         merged = self._merge(features, long, short)
-        new_short = merged + self.refine(merged) * gate
+        # The attention is float32. The features keep their type, else autocast ends here.
+        new_short = merged + self.refine(merged) * gate.to(merged.dtype)
         change = at_least_float32(self.reconstruct(new_short))
         fused = (at_least_float32(half).logit(_LOGIT_EPS) + change if self.residual else change).sigmoid()
         if self.cell is None:
             return fused, long, short, state
         state = self.cell(self.memory_in(torch.cat([features, merged, new_short], dim=1)), state)
         return fused, self.memory_out(state[0]), new_short, state
-
-
-@functools.cache
-def _compiled_forward(options: tuple[tuple[str, object], ...]) -> Callable:
-    """Stages of one kind, of all heads, share what is compiled."""
-    return compiled_or_eager(_Stage.forward, **dict(options))
 
 
 @MODELS.register_module()
@@ -99,12 +97,20 @@ class MemoryUnfoldingHead(BaseModule):
         with_cp (bool): Keep no features of a stage for the backward pass but compute them again: less memory, about a
             third more work for the unfolding.
         compile (bool | dict): Compile the stages with :func:`torch.compile`, given its options such as
-            ``dict(mode='max-autotune')``. Where that fails, a warning tells why and they run as they are. Compiling
-            takes up to minutes, at the first iteration and for every new size of image.
+            ``dict(mode='max-autotune')``. Heads with equal options share what is compiled. Where that fails, a
+            warning tells why and they run as they are. Compiling takes up to minutes, at the first iteration and for
+            every new size of image.
         init_cfg (dict, optional): mmengine's initialisation config.
 
     Raises:
-        ValueError: Too few stages, or an odd number of channels.
+        ValueError: Too few stages, an odd number of channels, or options of ``compile`` that cannot be compared.
+
+    Examples:
+        >>> head = MemoryUnfoldingHead(num_stages=2, channels=4)
+        >>> ir, vi = torch.rand(2, 1, 1, 16, 24)
+        >>> fused, attention = head(ir, vi, torch.full_like(ir, 0.7), torch.full_like(vi, 0.3))
+        >>> fused.shape, len(attention)
+        (torch.Size([1, 1, 16, 24]), 2)
     """
 
     def __init__(
@@ -130,9 +136,12 @@ class MemoryUnfoldingHead(BaseModule):
         self.channels = channels
         self.channels_last = channels_last
         self.with_cp = with_cp
-        self.compile_options = None
-        if compile is not False:  # Hashable, to find what has been compiled already.
-            self.compile_options = tuple(sorted(({} if compile is True else compile).items()))
+        self.compile_options: dict[str, Any] | None = None
+        if compile is not False:
+            self.compile_options = {} if compile is True else dict(compile)
+            shared_compiled(
+                _Stage.forward, self.compile_options
+            )  # Refuses them now rather than in the first iteration.
         self.alpha = nn.Parameter(torch.full((num_stages,), float(alpha))) if data_step else None
         self.embed_ir = ConvUnit(1, channels // 2, channels // 2)
         self.embed_vi = ConvUnit(1, channels // 2, channels // 2)
@@ -178,10 +187,10 @@ class MemoryUnfoldingHead(BaseModule):
             fused, long, short, state = self._run(stage, half, attentions[-1].sigmoid(), long, short, state)
         return fused, attentions
 
-    def _run(self, stage: _Stage, *inputs) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
-        run = stage
+    def _run(self, stage: nn.Module, *inputs: Any) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
+        run: Callable = stage
         if self.compile_options is not None:
-            run = functools.partial(_compiled_forward(self.compile_options), stage)
+            run = functools.partial(shared_compiled(_Stage.forward, dict(self.compile_options)), stage)
         if self.with_cp and torch.is_grad_enabled():
             # A stage draws no random numbers.
             return checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)

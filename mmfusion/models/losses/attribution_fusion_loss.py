@@ -13,8 +13,18 @@ FORMS = ('objective', 'released')
 def check_loss_options(loss_weight: float, reduction: str) -> None:
     """Refuse what no loss of mmfusion takes.
 
+    Args:
+        loss_weight (float): Factor of a loss.
+        reduction (str): How its pixels are put together.
+
     Raises:
         ValueError: A negative weight, or a reduction that is not 'mean', 'sum' or 'none'.
+
+    Examples:
+        >>> check_loss_options(0.5, 'mean')
+        >>> check_loss_options(0.5, 'median')
+        Traceback (most recent call last):
+        ValueError: reduction must be 'mean', 'sum' or 'none', got 'median'
     """
     if not loss_weight >= 0:
         raise ValueError(f'loss_weight must not be negative, got {loss_weight}')
@@ -23,7 +33,20 @@ def check_loss_options(loss_weight: float, reduction: str) -> None:
 
 
 def reduce_loss(values: Tensor, reduction: str) -> Tensor:
-    """Mean, sum or the values themselves."""
+    """Mean, sum or the values themselves.
+
+    Args:
+        values (Tensor): Of any shape.
+        reduction (str): 'mean', 'sum' or 'none'.
+
+    Returns:
+        Tensor: A scalar, or ``values``.
+
+    Examples:
+        >>> import torch
+        >>> reduce_loss(torch.tensor([1.0, 2.0]), 'sum').item()
+        3.0
+    """
     return values if reduction == 'none' else getattr(values, reduction)()
 
 
@@ -43,6 +66,12 @@ def weighted_fidelity(fused: Tensor, source: Tensor, weight: Tensor, form: str =
 
     Raises:
         ValueError: Unknown form, or tensors of different shapes.
+
+    Examples:
+        >>> import torch
+        >>> fused, half = torch.ones(1, 1, 1, 1), torch.full((1, 1, 1, 1), 0.5)
+        >>> weighted_fidelity(fused, half, half).item(), weighted_fidelity(fused, half, half, 'released').item()
+        (0.125, 0.0625)
     """
     if form not in FORMS:
         raise ValueError(f'unknown form {form!r}; choose one of {", ".join(FORMS)}')
@@ -66,6 +95,13 @@ class AttributionFusionLoss(nn.Module):
 
     Raises:
         ValueError: An option is unknown or out of range.
+
+    Examples:
+        >>> import torch
+        >>> fused, ir, vi = torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+        >>> losses = AttributionFusionLoss()(fused, ir, vi, 0.8 * ir, 0.2 * ir)
+        >>> {name: round(value.item(), 3) for name, value in losses.items()}
+        {'loss_ir': 0.2, 'loss_vi': 0.05}
     """
 
     def __init__(self, loss_weight: float = 1.0, form: str = 'objective', reduction: str = 'mean') -> None:

@@ -1,26 +1,29 @@
 """From a batch of fused images to what a data sample carries."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from mmengine.structures import PixelData
-from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-
-def padding_of(meta: dict) -> tuple[int, int, int, int]:
-    """Padding (left, right, top, bottom) of an image in pixels, from its meta information."""
-    return tuple(meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0))))
+from ..geometry import padding_of, restore
 
 
-def padding_mask(metas: list[dict], inputs: Tensor) -> Tensor | None:
+def padding_mask(metas: Sequence[Mapping[str, Any]], inputs: Tensor) -> Tensor | None:
     """Which pixels of a batch are padding.
 
     Args:
-        metas (list[dict]): Meta information, one per image.
+        metas (Sequence[Mapping]): Meta information, one per image.
         inputs (Tensor): The batch (B, C, H, W).
 
     Returns:
         Tensor | None: Booleans (B, H, W); None if there is no padding.
+
+    Examples:
+        >>> padding_mask([dict(padding_size=(0, 1, 0, 0))], torch.zeros(1, 4, 1, 3)).tolist()
+        [[[False, False, True]]]
     """
     paddings = [padding_of(meta) for meta in metas]
     if not any(any(padding) for padding in paddings):
@@ -32,29 +35,19 @@ def padding_mask(metas: list[dict], inputs: Tensor) -> Tensor | None:
     return mask
 
 
-def restore(image: Tensor, meta: dict) -> Tensor:
-    """Undo padding, flip and resize of one image.
+def stretch_range(image: Tensor) -> Tensor:
+    """Stretch an image to [0, 1] by its own minimum and maximum.
 
     Args:
-        image (Tensor): (C, H, W) as the network saw it.
-        meta (dict): Its meta information.
+        image (Tensor): (C, H, W); the extremes are those over all channels.
 
     Returns:
-        Tensor: (C, H', W') at the original size.
+        Tensor: (C, H, W) in [0, 1]; zeros for a constant image.
+
+    Examples:
+        >>> stretch_range(torch.tensor([[[0.25, 0.5, 0.75]]])).tolist()
+        [[[0.0, 0.5, 1.0]]]
     """
-    left, right, top, bottom = padding_of(meta)
-    height, width = image.shape[-2:]
-    image = image[:, top : height - bottom, left : width - right]
-    if meta.get('flip'):
-        image = image.flip(-1 if meta.get('flip_direction') == 'horizontal' else -2)
-    size = tuple(meta.get('ori_shape', image.shape[-2:])[:2])
-    if image.shape[-2:] != size:
-        image = resize(image[None], size=size, mode='bilinear', align_corners=False)[0]
-    return image
-
-
-def stretch_range(image: Tensor) -> Tensor:
-    """Stretch an image to [0, 1] by its own minimum and maximum, over all channels; a constant one becomes 0."""
     low, high = image.aminmax()
     return (image - low) / (high - low).clamp(min=torch.finfo(image.dtype).tiny)
 
@@ -69,7 +62,17 @@ def attach_fusion(samples: list[SegDataSample], image: Tensor, weight_ir: Tensor
         stretch (bool): Stretch each image by its own range.
 
     Returns:
-        list[SegDataSample]: The same, with ``fused_img`` and ``fusion_weights``.
+        list[SegDataSample]: The same, with ``fused_img`` and ``fusion_weights`` at the original size.
+
+    Raises:
+        ValueError: An image was flipped in an unknown direction.
+
+    Examples:
+        >>> sample = SegDataSample(metainfo=dict(padding_size=(0, 1, 0, 0)))
+        >>> image, weight = torch.tensor([[[[0.25, 0.5, 0.0]]]]), torch.tensor([[[[1.0, 0.75, 0.5]]]])
+        >>> (sample,) = attach_fusion([sample], image, weight, stretch=False)
+        >>> sample.fused_img.data.tolist(), sample.fusion_weights.data.tolist()
+        ([[[0.25, 0.5]]], [[[1.0, 0.75]]])
     """
     for sample, fused, weight in zip(samples, image.float(), weight_ir.float()):
         fused = restore(fused, sample.metainfo)

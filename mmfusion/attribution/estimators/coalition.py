@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from .common import move_without_waiting
+
 
 def coalition_signs(present: Tensor, pairs: int, generator: torch.Generator) -> Tensor:
     """Signs that say which regions show the image (+1) and which the baseline (-1).
@@ -41,7 +43,7 @@ def coalition_signs(present: Tensor, pairs: int, generator: torch.Generator) -> 
     signs = 1 - 2 * _parity(rows & column)
     # Fresh random parts wherever the design starts again.
     flips = torch.randint(2, (-(-pairs // block), 1, classes + 1), generator=generator, device=generator.device)
-    flips = (2 * flips - 1).to(signs.device).repeat_interleave(block, dim=0)[:pairs]
+    flips = move_without_waiting(2 * flips - 1, signs.device).repeat_interleave(block, dim=0)[:pairs]
     signs = signs * flips
     signs[..., -1] = 0
     return signs

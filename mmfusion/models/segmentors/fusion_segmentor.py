@@ -7,6 +7,7 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from mmfusion.registry import MODELS
 
 from ..color import merge_luminance, split_luminance
 from ..fusion import FusionResult
+from ..geometry import restore_logits
 from ..scorer import SegmentorScorer, plain_metas
 from .fused_prediction import attach_fusion, padding_mask
 
@@ -371,6 +373,32 @@ class FusionSegmentor(BaseSegmentor):
         logits = self.segmentor.inference(self.normalize(image), metas)
         samples = self.postprocess_result(logits, data_samples)
         return attach_fusion(samples, image, result.weight_ir, stretch=self.stretch)
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Scores at the original size, and the classes they tell, as of any mmseg segmentor.
+
+        mmseg's own method does not know images that were flipped both ways.
+
+        Args:
+            seg_logits (Tensor): Raw scores (B, C, H, W) at the size that the network saw.
+            data_samples (list[SegDataSample], optional): Their meta information tells padding, flips and size.
+
+        Returns:
+            list[SegDataSample]: With ``seg_logits`` (C, H', W') and ``pred_sem_seg`` (1, H', W').
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample() for _ in seg_logits]
+        for logits, sample in zip(seg_logits, data_samples):
+            logits = restore_logits(logits, sample.metainfo, self.align_corners)
+            if len(logits) > 1:
+                prediction = logits.argmax(0, keepdim=True)
+            else:
+                logits = logits.sigmoid()
+                prediction = (logits > self.decode_head.threshold).to(logits)
+            sample.set_data({'seg_logits': PixelData(data=logits), 'pred_sem_seg': PixelData(data=prediction)})
+        return data_samples
 
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
         """The segmentor's raw output for the fused image."""

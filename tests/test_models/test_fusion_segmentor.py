@@ -9,6 +9,7 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mmfusion.deprecation import MMFusionDeprecationWarning
 from mmfusion.models.color import split_luminance
 from mmfusion.registry import MODELS
 
@@ -151,6 +152,8 @@ def test_only_the_real_pass_enters_the_batch_norms(build, unet_config, make_batc
 def test_attribution_source_is_for_training_only(build, make_batch):
     model, (inputs, samples) = build().eval(), make_batch()  # Batch norms that stand still, to compare with.
     model.loss(inputs, samples)
+    with pytest.warns(MMFusionDeprecationWarning, match='last_evidence'):
+        assert torch.equal(model.last_regions[0], model.last_evidence.ir)
     assert model.last_evidence.ir.shape == (2, 3)
     assert model.last_evidence.ir.max() > 0
     fused = model.fuse(inputs)[0]

@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmfusion.attribution import Evidence
+from mmfusion.deprecation import warn_deprecated
 from mmfusion.registry import MODELS
 
 from ..color import merge_luminance, split_luminance
@@ -197,6 +198,12 @@ class FusionSegmentor(BaseSegmentor):
     def out_channels(self) -> int:
         """int: Output channels of the segmentor."""
         return self.segmentor.out_channels
+
+    @property
+    def last_regions(self) -> tuple[Tensor, Tensor] | None:
+        """Tuple | None: Former name of what ``last_evidence`` holds: attributions (B, C) of both sources."""
+        warn_deprecated('FusionSegmentor: last_regions is deprecated; read last_evidence.ir and last_evidence.vi')
+        return None if self.last_evidence is None else (self.last_evidence.ir, self.last_evidence.vi)
 
     # Attribution ---------------------------------------------------------------------------------------------------
     def set_attribution_source(self, segmentor: nn.Module | None) -> None:

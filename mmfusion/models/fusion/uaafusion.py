@@ -18,7 +18,6 @@ from mmfusion.attribution.trajectory import NORMALIZATIONS
 from mmfusion.registry import MODELS
 
 from .base import BaseFusion, FusionResult, constant_weights
-from .released import RELEASED_FUSION, RELEASED_HEAD, convert_fusion_state_dict
 
 LABEL_SOURCES = ('sources', 'mean')
 # How many images per pair go through the segmentor at once.
@@ -174,10 +173,9 @@ class UAAFusion(BaseFusion):
         Raises:
             ValueError: The state dict is of another architecture; the message lists the keys.
         """
-        sizes, converted = convert_fusion_state_dict(state_dict)
-        fusion = cls(**sizes, **{**RELEASED_FUSION, 'steps': steps}, head=dict(RELEASED_HEAD))
-        fusion.load_state_dict(converted)
-        return fusion.eval()
+        from mmfusion.released import build_released_fusion  # Only here: no default path knows the release.
+
+        return build_released_fusion(state_dict, steps, cls)
 
     def forward(
         self,

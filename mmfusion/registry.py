@@ -26,7 +26,8 @@ DATASETS = _child('DATASETS', 'mmfusion.datasets')
 DATA_SAMPLERS = _child('DATA_SAMPLERS')
 TRANSFORMS = _child('TRANSFORMS', 'mmfusion.datasets.transforms')
 
-MODELS = _child('MODELS', 'mmfusion.models')
+# mmengine imports these at the first build. The second is for configs of the released segmentor alone.
+MODELS = _child('MODELS', 'mmfusion.models', 'mmfusion.released')
 MODEL_WRAPPERS = _child('MODEL_WRAPPERS')
 WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS')
 

@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmfusion.models.color import split_luminance
-from mmfusion.models.fusion.released import RELEASED_FUSION, RELEASED_HEAD
 from mmfusion.models.losses.gradient_loss import sobel_magnitude
 from mmfusion.registry import HOOKS, MODELS
+from mmfusion.released import RELEASED_FUSION, RELEASED_HEAD
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 DATA = ('synthetic-96x128', 'cwfid-128x160')
@@ -96,7 +96,7 @@ EXPECTED = {
     'no-attribution-loss': set(),
     'black-baseline': {'model.fusion.attribution'},
     'released': {
-        *(f'model.fusion.{key}' for key in (*RELEASED_FUSION, 'head') if key != 'steps'),
+        *(f'model.fusion.{key}' for key in (*RELEASED_FUSION, 'head')),
         'model.scorer',
         'model.loss_fusion',
         'model.loss_gradient',
@@ -247,9 +247,7 @@ def test_black_baseline(data):
 def test_released_is_what_the_released_network_does(data, batch):
     cfg = load('released', data)
     fusion = cfg.model.fusion
-    assert {key: fusion[key] for key in RELEASED_FUSION if key != 'steps'} == {
-        key: value for key, value in RELEASED_FUSION.items() if key != 'steps'
-    }
+    assert {key: fusion[key] for key in RELEASED_FUSION} == RELEASED_FUSION
     assert fusion.head == RELEASED_HEAD
     assert HOOKS.build(cfg.custom_hooks[-1]).strength(0) == 1  # No warm-up in the release.
 

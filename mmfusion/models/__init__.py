@@ -1,12 +1,14 @@
 """Models: fusions, the segmentor that joins fusion and segmentation, losses and preprocessing."""
 
+from typing import TYPE_CHECKING
+
 # mmseg's own models must be registered before a config with `default_scope = 'mmfusion'` asks for one: a registry
 # imports its own locations by itself, but not those of its parent.
 import mmseg.models  # noqa: F401
 
-from .backbones import DilatedMobileNetV2
+from mmfusion.deprecation import moved_names
+
 from .data_preprocessor import FusionDataPreProcessor
-from .decode_heads import ReleasedDeepLabHead
 from .fusion import (
     AverageFusion,
     BaseFusion,
@@ -27,7 +29,6 @@ __all__ = [
     'AverageFusion',
     'BaseFusion',
     'ConcatenationFusion',
-    'DilatedMobileNetV2',
     'FusionDataPreProcessor',
     'FusionResult',
     'FusionSegmentor',
@@ -35,8 +36,12 @@ __all__ = [
     'JointGradientLoss',
     'MaximumFusion',
     'MemoryUnfoldingHead',
-    'ReleasedDeepLabHead',
     'SegmentorScorer',
     'UAAFusion',
     'VisibleOnly',
 ]
+
+if not TYPE_CHECKING:  # A type checker would take any name for one that is there.
+    __getattr__ = moved_names(
+        __name__, {'DilatedMobileNetV2': 'mmfusion.released', 'ReleasedDeepLabHead': 'mmfusion.released'}
+    )

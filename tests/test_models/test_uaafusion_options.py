@@ -86,11 +86,15 @@ def test_new_options_do_not_warn():
         UAAFusion(num_stages=1, channels=4, steps=2, weights='even', attribution=dict(baseline='mean'))
 
 
-def test_options_given_twice_or_unknown():
-    with pytest.raises(ValueError, match='steps of the attribution is given twice'):
-        UAAFusion(steps=3, attribution=dict(steps=4))
-    with pytest.warns(MMFusionDeprecationWarning), pytest.raises(ValueError, match='rule of the attribution is'):
-        UAAFusion(rule='left', attribution=dict(rule='left'))
+def test_what_stands_beside_goes_before():
+    """A config that inherits from one with nested options may still be written the former way."""
+    assert UAAFusion(steps=3, attribution=dict(steps=4)).attribution.steps == 3
+    with pytest.warns(MMFusionDeprecationWarning):
+        fusion = UAAFusion(rule='left', attribution=dict(rule='right', baseline='mean'))
+    assert fusion.attribution == Attribution(rule='left', baseline='mean')
+
+
+def test_unknown_options():
     with pytest.raises(TypeError, match=r'UAAFusion has no argument stages; .*attribution=dict\(estimator, '):
         UAAFusion(stages=3)
     with pytest.raises(TypeError, match='attribution has no option guess'):

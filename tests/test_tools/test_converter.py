@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from mmfusion.engine.hooks import CheckpointArchitectureHook
-from mmfusion.models.fusion.released import RELEASED_FUSION, RELEASED_HEAD
 from mmfusion.registry import MODELS
+from mmfusion.released import RELEASED_FUSION, RELEASED_HEAD
 
 DATA = Path(__file__).resolve().parents[1] / 'data'
 MODEL = dict(

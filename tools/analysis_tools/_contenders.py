@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # Also where this file is imported from elsewhere.
 from _measure import Stopwatch, flop_counter
-from released_reference import ReleasedModel, ReleasedNetwork
 
 from mmfusion.attribution import TrajectoryAttribution
 from mmfusion.models import FusionSegmentor, UAAFusion
 from mmfusion.models.color import split_luminance
 from mmfusion.models.fusion import uaafusion
 from mmfusion.registry import MODELS
+from mmfusion.released import ReleasedModel, ReleasedNetwork
 
 RELEASED = 'released'
 # Settings besides the estimators, with the estimator of the config.

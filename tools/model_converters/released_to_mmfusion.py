@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 
 from mmfusion import __version__
-from mmfusion.models.fusion.released import convert_fusion_state_dict
-from mmfusion.models.released_segmentor import convert_segmentor_state_dict
+from mmfusion.released import convert_fusion_state_dict, convert_segmentor_state_dict
 
 
 def convert(source: Path, target: Path) -> list[str]:

@@ -1,31 +1,12 @@
 # The released network with its behaviour, for published checkpoints and to compare with. Convert a checkpoint with
-# tools/model_converters/released_to_mmfusion.py.
+# tools/model_converters/released_to_mmfusion.py. Its options, written out, are in mmfusion/released/options.py. A plain
+# `import` here would turn the file into mmengine's lazy kind of config.
+released = __import__('mmfusion.released').released
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='FusionSegmentor',
     data_preprocessor=dict(type='FusionDataPreProcessor'),
-    fusion=dict(
-        type='UAAFusion',
-        num_stages=5,
-        channels=32,
-        attribution=dict(
-            steps=5,
-            rule='right',
-            baseline='black',
-            estimator='exact',
-            smoothing=0.0,
-            region='batch',
-            label_source='mean',
-            max_batch='batch',
-        ),
-        attention='none',
-        attention_interval=1,
-        head=dict(data_step=False, residual=False, squash_first_cell=False),
-    ),
-    # One luminance channel in [0, 1].
-    normalize=dict(mean=[0.0], std=[255.0]),
-    color='gray',
-    scorer=dict(score='sigmoid', mode='keep'),
+    fusion=dict(type='UAAFusion', num_stages=5, channels=32, head=released.RELEASED_HEAD, **released.RELEASED_FUSION),
     segmentor=dict(
         type='EncoderDecoder',
         backbone=dict(
@@ -48,9 +29,6 @@ model = dict(
         train_cfg=dict(),
         test_cfg=dict(mode='whole'),
     ),
-    loss_fusion=dict(type='AttributionFusionLoss', form='released'),
-    loss_gradient=dict(type='JointGradientLoss', padding='zeros'),
-    loss_seg_weight=0.1,
-    batch_sources=False,
-    stretch=True,
+    # Losses, scorer, and images of one luminance channel in [0, 1].
+    **released.RELEASED_MODEL,
 )

@@ -12,7 +12,6 @@ from mmfusion.deprecation import renamed_options, warn_deprecated
 from mmfusion.registry import MODELS
 
 from .base import BaseFusion, FusionResult, constant_weights
-from .released import RELEASED_FUSION, RELEASED_HEAD, convert_fusion_state_dict
 
 WEIGHTS = ('attribution', 'even')
 # Options that were arguments of UAAFusion itself before 0.2, and what to write now.
@@ -52,7 +51,8 @@ class UAAFusion(BaseFusion):
     Args:
         num_stages (int): Stages of the unfolding.
         channels (int): Feature channels of the unfolding, even.
-        steps (int, optional): Short for ``attribution=dict(steps=...)``: nodes of the path integral per source.
+        steps (int, optional): Short for ``attribution=dict(steps=...)``, before which it goes: nodes of the path
+            integral per source.
         weights (str): 'attribution' weighs the sources by their evidence, 'even' by one half each.
         attribution (dict | Attribution, optional): Options of :class:`~mmfusion.attribution.Attribution`, which has
             their defaults.
@@ -63,8 +63,8 @@ class UAAFusion(BaseFusion):
             those up to the next; each renewal is a pass of the segmentor forward and backward.
         head (dict, optional): Config of the unfolding head; ``num_stages`` and ``channels`` above go into it.
         init_cfg (dict, optional): mmengine's initialisation config.
-        **renamed: Options of the attribution by their former place, as arguments of their own; each construction
-            warns once and names the new key.
+        **renamed: Options of the attribution by their former place, as arguments of their own. They go before those in
+            ``attribution``; a construction warns of them once, and names the new keys.
 
     Attributes:
         attribution (Attribution): The options, to be replaced as a whole: ``dataclasses.replace``.
@@ -72,7 +72,7 @@ class UAAFusion(BaseFusion):
         attention (str | None): As given.
 
     Raises:
-        ValueError: An option is unknown or out of range, or given at both places.
+        ValueError: An option is unknown or out of range.
         TypeError: An argument that never was one.
 
     Examples:
@@ -136,10 +136,9 @@ class UAAFusion(BaseFusion):
         Raises:
             ValueError: The state dict is of another architecture; the message lists the keys.
         """
-        sizes, converted = convert_fusion_state_dict(state_dict)
-        fusion = cls(**sizes, **RELEASED_FUSION, steps=steps, head=dict(RELEASED_HEAD))
-        fusion.load_state_dict(converted)
-        return fusion.eval()
+        from mmfusion.released import build_released_fusion  # Only here: no default path knows the release.
+
+        return build_released_fusion(state_dict, steps, cls)
 
     @property
     def ignore_index(self) -> int:
@@ -215,13 +214,8 @@ def _build_attribution(
         return replace(attribution, **options)
     given = dict(attribution or {})
     _refuse_unknown('attribution has no option', given, known, known)
-    doubled = sorted(set(given) & set(options))
-    if doubled:
-        raise ValueError(
-            f'{", ".join(doubled)} of the attribution is given twice: in attribution=dict(...) and as an argument of '
-            'UAAFusion; keep the first'
-        )
-    return Attribution(**given, **options)
+    # What stands beside `attribution` comes from a config that inherits, and thus goes before it.
+    return Attribution(**{**given, **options})
 
 
 def _refuse_unknown(message: str, given: Iterable[str], allowed: Iterable[str], known: Iterable[str]) -> None:

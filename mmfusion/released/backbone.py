@@ -1,6 +1,7 @@
-"""MobileNetV2 that keeps its resolution the way torchvision-based DeepLab code does."""
+"""Backbone of the released segmentor: MobileNetV2 that keeps its resolution as torchvision-based DeepLab code does."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmcv.cnn import ConvModule
 from mmseg.models.backbones import MobileNetV2
@@ -22,9 +23,26 @@ class DilatedMobileNetV2(MobileNetV2):
 
     Raises:
         ValueError: Not one dilation per group.
+
+    Examples:
+        >>> import torch
+        >>> backbone = DilatedMobileNetV2(
+        ...     in_channels=1,
+        ...     widen_factor=0.25,
+        ...     strides=(1, 2, 2, 2, 1, 1, 1),
+        ...     dilations=(1, 1, 1, 1, 1, 1, 2),
+        ...     rest_dilations=(1, 1, 1, 1, 1, 2, 1),
+        ...     out_indices=(1, 6),
+        ... )
+        >>> [features.shape for features in backbone(torch.rand(2, 1, 64, 96))]  # a 4th and a 16th of the size
+        [torch.Size([2, 8, 16, 24]), torch.Size([2, 80, 4, 6])]
     """
 
-    def __init__(self, in_channels: int = 3, rest_dilations: Sequence[int] = (1, 1, 1, 1, 1, 1, 1), **kwargs) -> None:
+    conv1: ConvModule
+
+    def __init__(
+        self, in_channels: int = 3, rest_dilations: Sequence[int] = (1, 1, 1, 1, 1, 1, 1), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if len(rest_dilations) != len(self.layers):
             raise ValueError(

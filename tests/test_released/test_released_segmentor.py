@@ -5,12 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmfusion.models import SegmentorScorer
-from mmfusion.models.released_segmentor import convert_segmentor_state_dict
 from mmfusion.registry import MODELS
+from mmfusion.released import convert_segmentor_state_dict
 
-DATA = Path(__file__).resolve().parents[1] / 'data'
+TESTS = Path(__file__).resolve().parents[1]
+DATA = TESTS / 'data'
+CONFIG = TESTS.parent / 'configs/_base_/models/uaafusion-released_mobilenet-v2.py'
 
 
 @pytest.fixture(scope='module')
@@ -18,24 +22,21 @@ def released_state_dict(released_checkpoint):
     return released_checkpoint['model_s']
 
 
-# The model of configs/_base_/models/uaafusion-released_mobilenet-v2.py, which test_configs builds.
-SEGMENTOR = dict(
-    type='EncoderDecoder',
-    backbone=dict(
-        type='mmfusion.DilatedMobileNetV2',
-        in_channels=1,
-        strides=(1, 2, 2, 2, 1, 1, 1),
-        dilations=(1, 1, 1, 1, 1, 1, 2),
-        rest_dilations=(1, 1, 1, 1, 1, 2, 1),
-        out_indices=(1, 6),
-    ),
-    decode_head=dict(type='mmfusion.ReleasedDeepLabHead', num_classes=15),
-    test_cfg=dict(mode='whole'),
-)
+@pytest.fixture
+def build():
+    """Function that builds the segmentor of the released config; keyword arguments replace the backbone's entries."""
+
+    def make(**backbone):
+        config = Config.fromfile(CONFIG).model.segmentor
+        config.backbone.update(backbone)
+        with DefaultScope.overwrite_default_scope('mmfusion'):
+            return MODELS.build(config)
+
+    return make
 
 
-def test_scores(released_state_dict):
-    segmentor = MODELS.build(SEGMENTOR)
+def test_scores(released_state_dict, build):
+    segmentor = build()
     segmentor.load_state_dict(convert_segmentor_state_dict(released_state_dict), strict=True)
     segmentor.eval()
     with np.load(DATA / 'released_segmentor.npz') as arrays:
@@ -47,12 +48,10 @@ def test_scores(released_state_dict):
     assert (scores - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
-def test_rest_dilations_matter(released_state_dict):
+def test_rest_dilations_matter(released_state_dict, build):
     """Without the dilation of the later blocks the scores are others, so the test above does see it."""
-    config = {**SEGMENTOR, 'backbone': {**SEGMENTOR['backbone'], 'rest_dilations': (1,) * 7}}
     scores = []
-    for each in (SEGMENTOR, config):
-        segmentor = MODELS.build(each).eval()
+    for segmentor in (build().eval(), build(rest_dilations=(1,) * 7).eval()):
         segmentor.load_state_dict(convert_segmentor_state_dict(released_state_dict))
         with torch.no_grad():
             scores.append(segmentor._forward(torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))))

@@ -10,10 +10,15 @@ It knows nothing of mmfusion, so that neither's mistakes hide in the other.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from mmseg.models.segmentors import BaseSegmentor
+    from mmseg.structures import SegDataSample
 
 Score = Callable[[Tensor], Tensor]
 State = tuple[Tensor, Tensor]
@@ -39,9 +44,10 @@ class _Cell(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        for gate in 'fioj':
-            self.add_module(f'conv_x{gate}', _conv(channels, channels))
-            self.add_module(f'conv_h{gate}', _conv(channels, channels))
+        self.conv_xf, self.conv_hf = _conv(channels, channels), _conv(channels, channels)
+        self.conv_xi, self.conv_hi = _conv(channels, channels), _conv(channels, channels)
+        self.conv_xo, self.conv_ho = _conv(channels, channels), _conv(channels, channels)
+        self.conv_xj, self.conv_hj = _conv(channels, channels), _conv(channels, channels)
 
     def forward(self, x: Tensor, state: State | None) -> State:
         if state is None:
@@ -145,18 +151,28 @@ class ReleasedModel(nn.Module):
 
     Args:
         network (nn.Module): :class:`ReleasedNetwork`.
-        segmentor (nn.Module): An mmseg segmentor; None where only :meth:`fuse` is called.
-        normalize (Callable): Luminance (B, 1, H, W) in [0, 1] to what the segmentor's backbone takes.
+        segmentor (BaseSegmentor, optional): An mmseg segmentor; None where no :meth:`loss` is asked for.
+        normalize (Callable, optional): Luminance (B, 1, H, W) in [0, 1] to what the segmentor's backbone takes; goes
+            with the segmentor.
         score (Callable): Luminance (B, 1, H, W) to class probabilities (B, C, H, W) by that segmentor.
         num_classes (int): Classes C.
         steps (int): Nodes of the right-hand rule.
         ignore_index (int): Label of pixels of no class.
+
+    Examples:
+        >>> def score(image):
+        ...     return torch.cat([image, 1 - image], dim=1)
+        >>> model = ReleasedModel(ReleasedNetwork(num_stages=2, channels=4), None, None, score, num_classes=2)
+        >>> ir, vi = torch.rand(1, 1, 16, 24), torch.rand(1, 1, 16, 24)
+        >>> result = model.fuse(ir, vi)
+        >>> result.fused.shape, result.region_ir.shape, len(result.attention)
+        (torch.Size([1, 1, 16, 24]), torch.Size([1, 2]), 2)
     """
 
     def __init__(
         self,
         network: ReleasedNetwork,
-        segmentor: nn.Module | None,
+        segmentor: 'BaseSegmentor | None',
         normalize: Callable[[Tensor], Tensor] | None,
         score: Score,
         num_classes: int,
@@ -203,7 +219,8 @@ class ReleasedModel(nn.Module):
         Returns:
             Callable: Iterate (B, 1, H, W) and its number to its attention (B, 1, H, W).
         """
-        mean = previous = None
+        mean: Tensor
+        previous: Tensor
 
         def update(iterate: Tensor, number: int) -> Tensor:
             nonlocal mean, previous
@@ -262,12 +279,18 @@ class ReleasedModel(nn.Module):
             'loss_grad': F.l1_loss(_sobel(result.fused), edges),
         }
 
-    def segmentation_loss(self, image: Tensor, data_samples: list) -> Tensor:
-        """Loss of the segmentor on one luminance image (B, 1, H, W)."""
+    def segmentation_loss(self, image: Tensor, data_samples: list['SegDataSample']) -> Tensor:
+        """Loss of the segmentor on one luminance image (B, 1, H, W).
+
+        Raises:
+            ValueError: The model was made without a segmentor.
+        """
+        if self.segmentor is None or self.normalize is None:
+            raise ValueError('this model has no segmentor to train; make it with a segmentor and its normalize')
         losses = self.segmentor.loss(self.normalize(image), data_samples)
         return sum(value for name, value in losses.items() if 'loss' in name)
 
-    def loss(self, ir: Tensor, vi: Tensor, data_samples: list) -> Tensor:
+    def loss(self, ir: Tensor, vi: Tensor, data_samples: list['SegDataSample']) -> Tensor:
         """The loss of a training step.
 
         Args:
@@ -279,8 +302,9 @@ class ReleasedModel(nn.Module):
             Tensor: A scalar.
         """
         result = self.fuse(ir, vi, torch.cat([sample.gt_sem_seg.data for sample in data_samples]))
-        segmentation = sum(self.segmentation_loss(image, data_samples) for image in (result.fused, ir, vi)) / 3
-        return sum(self.fusion_losses(result, ir, vi).values()) + 0.1 * segmentation
+        of_fused, of_ir, of_vi = (self.segmentation_loss(image, data_samples) for image in (result.fused, ir, vi))
+        fusion = self.fusion_losses(result, ir, vi)
+        return fusion['loss_ir'] + fusion['loss_vi'] + fusion['loss_grad'] + 0.1 * ((of_fused + of_ir + of_vi) / 3)
 
     @torch.no_grad()
     def predict(self, ir: Tensor, vi: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:

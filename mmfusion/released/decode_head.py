@@ -1,5 +1,7 @@
 """Decoder of the released UAAFusion segmentor."""
 
+from typing import Any
+
 import torch
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -25,7 +27,14 @@ class ReleasedDeepLabHead(BaseDecodeHead):
         dropout_ratio (float): Dropout before the classifier.
         align_corners (bool): Of both resizings.
         **kwargs: See :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`.
+
+    Examples:
+        >>> head = ReleasedDeepLabHead(in_channels=(8, 80), channels=16, num_classes=15)
+        >>> head([torch.rand(2, 8, 16, 24), torch.rand(2, 80, 8, 12)]).shape
+        torch.Size([2, 15, 16, 24])
     """
+
+    dropout: nn.Module | None
 
     def __init__(
         self,
@@ -36,7 +45,7 @@ class ReleasedDeepLabHead(BaseDecodeHead):
         mid_dropout_ratio: float = 0.5,
         dropout_ratio: float = 0.1,
         align_corners: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault('norm_cfg', dict(type='BN'))
         super().__init__(

@@ -8,13 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / 'tests/data'
+from mmfusion.released import ReleasedModel, ReleasedNetwork
 
-
-@pytest.fixture
-def module(load_tool):
-    return load_tool('analysis_tools/released_reference.py')
+DATA = Path(__file__).resolve().parents[1] / 'data'
 
 
 @pytest.fixture(scope='module')
@@ -24,16 +20,16 @@ def reference():
 
 
 @pytest.fixture
-def released(module, reference):
+def released(reference):
     """The reference implementation with the weights and the stand-in segmentor of the fixture."""
-    network = module.ReleasedNetwork(num_stages=2)
+    network = ReleasedNetwork(num_stages=2)
     network.load_state_dict({k.removeprefix('model_f/'): v for k, v in reference.items() if k.startswith('model_f/')})
 
     def score(x):
         x = F.conv2d(x, reference['segmentor/c1.weight'], reference['segmentor/c1.bias'], padding=1).relu()
         return F.conv2d(x, reference['segmentor/c2.weight'], reference['segmentor/c2.bias'], padding=1).sigmoid()
 
-    return module.ReleasedModel(network, None, None, score, num_classes=15)
+    return ReleasedModel(network, None, None, score, num_classes=15)
 
 
 def close(actual, expected, rtol=1e-4):
@@ -67,8 +63,8 @@ def test_released_reference_losses_and_gradients(released, reference):
     assert ours == pytest.approx(norms, rel=1e-4)  # And the same parameters stay without one.
 
 
-def test_released_network_has_the_released_size(module):
-    network = module.ReleasedNetwork()
+def test_released_network_has_the_released_size():
+    network = ReleasedNetwork()
     assert sum(parameter.numel() for parameter in network.parameters()) == 1_010_380
 
 
@@ -89,3 +85,8 @@ def test_released_predict_stretches(released, reference):
     fused = released.fuse(reference['ir'], reference['vi']).fused
     assert torch.equal(labels, released.score(fused).argmax(1))
     assert not fused.requires_grad or not image.requires_grad
+
+
+def test_without_a_segmentor_there_is_nothing_to_train(released, reference):
+    with pytest.raises(ValueError, match='this model has no segmentor to train'):
+        released.segmentation_loss(reference['ir'], [])

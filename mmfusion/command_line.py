@@ -1,15 +1,14 @@
-"""What training and testing have in common."""
+"""What the command lines of tools/ have in common."""
 
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
-import mmfusion  # noqa: F401  (before any config is read: makes `mmseg::` bases work on every stack)
 
-
-def base_parser(description: str) -> argparse.ArgumentParser:
+def runner_parser(description: str) -> argparse.ArgumentParser:
     """Parser with the options that mm tools share.
 
     Args:
@@ -17,6 +16,10 @@ def base_parser(description: str) -> argparse.ArgumentParser:
 
     Returns:
         argparse.ArgumentParser: To be extended.
+
+    Examples:
+        >>> runner_parser('Train.').parse_args(['some.py', '--cfg-options', 'model.fusion.channels=16']).cfg_options
+        {'model.fusion.channels': 16}
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file (.py)')
@@ -37,11 +40,32 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def read_config(path: str | os.PathLike, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a config file, with overrides.
+
+    Args:
+        path (str | os.PathLike): The file.
+        overrides (dict, optional): Dotted keys to values, as ``--cfg-options`` has them.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        FileNotFoundError: No such config.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no config at {path}; the configs of this project are in configs/')
+    cfg = Config.fromfile(path)
+    if overrides is not None:
+        cfg.merge_from_dict(overrides)
+    return cfg
+
+
+def runner_config(args: argparse.Namespace) -> Config:
     """Read the config that the command line names, with its overrides.
 
     Args:
-        args (argparse.Namespace): From :func:`base_parser`.
+        args (argparse.Namespace): From :func:`runner_parser`.
 
     Returns:
         Config: With launcher and work folder set.
@@ -50,9 +74,7 @@ def load_config(args: argparse.Namespace) -> Config:
         FileNotFoundError: No such config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'no config at {args.config}; the configs of this project are in configs/')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)

@@ -35,8 +35,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table as RichTable
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # Also where this file is imported from elsewhere.
-from _evidence import (
+from mmfusion.analysis.definitions import compare, distinct_attributions, scorer_of, settings_to_compare
+from mmfusion.analysis.evidence import (
     TARGETS,
     Observation,
     Stat,
@@ -48,8 +48,6 @@ from _evidence import (
     target_of,
     verdicts,
 )
-from _evidence_compare import compare, distinct_attributions, scorer_of, settings_to_compare
-
 from mmfusion.apis import FusionInferencer
 from mmfusion.apis.inputs import dataset_config
 from mmfusion.registry import DATASETS

@@ -30,108 +30,31 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DefaultScope
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # Also where this file is imported from elsewhere.
-from _interventions import INTERVENTIONS, Intervention, attention_effect, measure, resized
-
+from mmfusion.analysis.interventions import (
+    INTERVENTIONS,
+    LABELS,
+    attention_effect,
+    build_dataset,
+    chunk,
+    evaluator_options,
+    load,
+    measure,
+    possible,
+    read,
+    resized,
+)
 from mmfusion.apis import FusionInferencer
-from mmfusion.apis.inputs import dataset_config
 from mmfusion.datasets import SyntheticThermalScenes
-from mmfusion.models import UAAFusion
-from mmfusion.registry import DATASETS
 
-LABELS = ('predicted', 'given')
 SIZES = (128, 256, 512)
 SMALLEST = 32  # The blurred baseline of the attribution looks 15 pixels far.
 # What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
 EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
 Row = list[str]
-
-
-def load(config: str, checkpoint: str, device: str | None) -> FusionInferencer:
-    """A trained model with a UAAFusion.
-
-    Raises:
-        ValueError: The fusion is another one; or see :class:`FusionInferencer`.
-    """
-    loaded = FusionInferencer(config, checkpoint, device)
-    if not isinstance(loaded.model.fusion, UAAFusion):
-        raise ValueError(
-            f'the fusion of the config is a {type(loaded.model.fusion).__name__}, which has no weights '
-            'and no attention to change; give a config whose model.fusion is a UAAFusion'
-        )
-    return loaded
-
-
-def build_dataset(loaded: FusionInferencer, **options: object) -> BaseDataset:
-    """The test data set of the config, with some options replaced.
-
-    Raises:
-        ValueError: The config has none, or it is empty.
-    """
-    config = dataset_config(loaded.cfg)
-    if not config:
-        raise ValueError('the config has no test data (test_dataloader.dataset)')
-    with DefaultScope.overwrite_default_scope(loaded.cfg.get('default_scope') or 'mmfusion'):
-        dataset = DATASETS.build({**config, **options})
-    if not len(dataset):
-        raise ValueError('the test data of the config is empty')
-    return dataset
-
-
-def read(dataset: BaseDataset, index: int) -> dict:
-    """One pair as it leaves the test pipeline.
-
-    Raises:
-        ValueError: The pipeline rejects it.
-    """
-    packed = dataset[index]
-    if packed is None:
-        raise ValueError(f'the test pipeline of the config rejects pair {index}')
-    return packed
-
-
-def chunk(number: int, size: int) -> list[range]:
-    """Indices of batches, as a data loader makes them.
-
-    Args:
-        number (int): Pairs.
-        size (int): Pairs per batch.
-
-    Returns:
-        list[range]: A last single one joins the batch before, unless all are single: it needs a neighbour.
-
-    Examples:
-        >>> chunk(5, 2), chunk(2, 1)
-        ([range(0, 2), range(2, 5)], [range(0, 1), range(1, 2)])
-    """
-    starts = list(range(0, number, size))
-    if size > 1 and len(starts) > 1 and number - starts[-1] == 1:
-        starts.pop()
-    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], number])]
-
-
-def possible(fusion: UAAFusion, batches: Sequence[range]) -> list[Intervention]:
-    """Interventions that can do something: attention may be switched off, and a single pair has no neighbour."""
-    single = any(len(batch) < 2 for batch in batches)
-    return [
-        one
-        for one in INTERVENTIONS
-        if not (one.attention and fusion.attention is None) and not (one.needs_neighbour and single)
-    ]
-
-
-def evaluator_options(loaded: FusionInferencer) -> dict:
-    """Options of the config's mIoU that change its value."""
-    evaluators = loaded.cfg.get('test_evaluator') or []
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        if str(evaluator.get('type')).endswith('IoUMetric'):
-            return {key: evaluator[key] for key in ('ignore_index', 'nan_to_num') if key in evaluator}
-    return {}
 
 
 def _quiet(items: Sequence, title: str) -> Iterator:

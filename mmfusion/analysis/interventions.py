@@ -1,4 +1,4 @@
-"""What `interventions.py` does to a model, and what it measures."""
+"""Changes of the weights and the attention of a UAAFusion, and what they do to the image and the mIoU."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,15 +9,19 @@ from unittest import mock
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.evaluation import IoUMetric
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from mmfusion.models import FusionSegmentor
+from mmfusion.apis import FusionInferencer
+from mmfusion.apis.inputs import dataset_config
+from mmfusion.models import FusionSegmentor, UAAFusion
 from mmfusion.models.fusion import FusionResult
 from mmfusion.models.segmentors.fused_prediction import padding_mask, padding_of, restore
+from mmfusion.registry import DATASETS
 
 GREY_LEVELS = 255
 RESAMPLES = 1000
@@ -368,3 +372,88 @@ def attention_effect(
         gate_std=math.fsum(deviations) / len(deviations) if deviations else math.nan,
         change=math.fsum(changes) / len(changes) if changes else math.nan,
     )
+
+
+LABELS = ('predicted', 'given')
+
+
+def load(config: str, checkpoint: str, device: str | None) -> FusionInferencer:
+    """A trained model with a UAAFusion.
+
+    Raises:
+        ValueError: The fusion is another one; or see :class:`FusionInferencer`.
+    """
+    loaded = FusionInferencer(config, checkpoint, device)
+    if not isinstance(loaded.model.fusion, UAAFusion):
+        raise ValueError(
+            f'the fusion of the config is a {type(loaded.model.fusion).__name__}, which has no weights '
+            'and no attention to change; give a config whose model.fusion is a UAAFusion'
+        )
+    return loaded
+
+
+def build_dataset(loaded: FusionInferencer, **options: object) -> BaseDataset:
+    """The test data set of the config, with some options replaced.
+
+    Raises:
+        ValueError: The config has none, or it is empty.
+    """
+    config = dataset_config(loaded.cfg)
+    if not config:
+        raise ValueError('the config has no test data (test_dataloader.dataset)')
+    with DefaultScope.overwrite_default_scope(loaded.cfg.get('default_scope') or 'mmfusion'):
+        dataset = DATASETS.build({**config, **options})
+    if not len(dataset):
+        raise ValueError('the test data of the config is empty')
+    return dataset
+
+
+def read(dataset: BaseDataset, index: int) -> dict:
+    """One pair as it leaves the test pipeline.
+
+    Raises:
+        ValueError: The pipeline rejects it.
+    """
+    packed = dataset[index]
+    if packed is None:
+        raise ValueError(f'the test pipeline of the config rejects pair {index}')
+    return packed
+
+
+def chunk(number: int, size: int) -> list[range]:
+    """Indices of batches, as a data loader makes them.
+
+    Args:
+        number (int): Pairs.
+        size (int): Pairs per batch.
+
+    Returns:
+        list[range]: A last single one joins the batch before, unless all are single: it needs a neighbour.
+
+    Examples:
+        >>> chunk(5, 2), chunk(2, 1)
+        ([range(0, 2), range(2, 5)], [range(0, 1), range(1, 2)])
+    """
+    starts = list(range(0, number, size))
+    if size > 1 and len(starts) > 1 and number - starts[-1] == 1:
+        starts.pop()
+    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], number])]
+
+
+def possible(fusion: UAAFusion, batches: Sequence[range]) -> list[Intervention]:
+    """Interventions that can do something: attention may be switched off, and a single pair has no neighbour."""
+    single = any(len(batch) < 2 for batch in batches)
+    return [
+        one
+        for one in INTERVENTIONS
+        if not (one.attention and fusion.attention is None) and not (one.needs_neighbour and single)
+    ]
+
+
+def evaluator_options(loaded: FusionInferencer) -> dict:
+    """Options of the config's mIoU that change its value."""
+    evaluators = loaded.cfg.get('test_evaluator') or []
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        if str(evaluator.get('type')).endswith('IoUMetric'):
+            return {key: evaluator[key] for key in ('ignore_index', 'nan_to_num') if key in evaluator}
+    return {}

@@ -1,11 +1,9 @@
-"""What `benchmark.py` compares: our model in several settings, and the released computation, on striped images."""
+"""What the benchmark compares: our model in several settings, and the released computation, on striped images."""
 
 import functools
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -15,15 +13,14 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # Also where this file is imported from elsewhere.
-from _measure import Stopwatch, flop_counter
-from released_reference import ReleasedModel, ReleasedNetwork
-
 from mmfusion.attribution import TrajectoryAttribution
 from mmfusion.models import FusionSegmentor, UAAFusion
 from mmfusion.models.color import split_luminance
 from mmfusion.models.fusion import uaafusion
 from mmfusion.registry import MODELS
+from mmfusion.released.reference import ReleasedModel, ReleasedNetwork
+
+from .stopwatch import Stopwatch, flop_counter
 
 RELEASED = 'released'
 # Settings besides the estimators, with the estimator of the config.

@@ -1,4 +1,4 @@
-"""Stopwatch, counters and memory of `benchmark.py`."""
+"""Stopwatch, counters and memory."""
 
 import ctypes
 import functools

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
-from .panel import colorize_labels
+from mmfusion.visualization import colorize_labels
 
 # The ends of the map of the weights.
 _INFRARED, _VISIBLE = matplotlib.colormaps['coolwarm']([0.95, 0.05])

@@ -1,4 +1,4 @@
-"""Numbers of `evidence.py`: the share of the infrared image per class, against what the data set states."""
+"""The share of the infrared image per class, against what the data set states."""
 
 import inspect
 import statistics
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from attribution_maps import fit_labels
 from mmengine.dataset import BaseDataset, pseudo_collate
 from torch import Tensor
 
@@ -16,6 +15,8 @@ from mmfusion.models import FusionSegmentor, UAAFusion
 from mmfusion.models.color import split_luminance
 from mmfusion.models.fusion import FusionResult
 from mmfusion.models.segmentors.fused_prediction import padding_mask
+
+from .attribution_maps import fit_labels
 
 IGNORE = 255
 # Images per pass of the segmentor while it is attributed; all settings have the same, so that their times compare.

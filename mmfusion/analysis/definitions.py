@@ -1,16 +1,17 @@
-"""Several ways to tell the share of the infrared image, side by side; for `evidence.py`."""
+"""Several ways to tell the share of the infrared image, side by side."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from _evidence import Batch, Setting, attribute, presence, tabulate, verdicts
 from torch import Tensor, nn
 
 from mmfusion.attribution import Scorer
 from mmfusion.models import FusionSegmentor
 from mmfusion.models.scorer import SegmentorScorer
+
+from .evidence import Batch, Setting, attribute, presence, tabulate, verdicts
 
 # Probabilities below are as good as 0, where the logarithm would be of any size.
 SMALLEST_PROBABILITY = 1e-6

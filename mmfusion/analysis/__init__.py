@@ -1,0 +1,1 @@
+"""What tools/analysis_tools print, as a library."""

@@ -2,13 +2,60 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
 
+# What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
+EXPECTED_ERRORS = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
 
-def runner_parser(description: str) -> argparse.ArgumentParser:
+
+def print_error(error: Exception) -> None:
+    """Tell an expected error in one line on the error stream.
+
+    Args:
+        error (Exception): Its message may have several lines.
+    """
+    print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+
+
+def model_parser(description: str | None) -> argparse.ArgumentParser:
+    """Parser of the tools that look at a trained model.
+
+    Args:
+        description (str): Help text.
+
+    Returns:
+        argparse.ArgumentParser: Takes ``config`` and ``checkpoint``; to be extended.
+
+    Examples:
+        >>> vars(model_parser('Look.').parse_args(['some.py', 'some.pth']))
+        {'config': 'some.py', 'checkpoint': 'some.pth'}
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file, or name of a config of this project')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    return parser
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--device``.
+
+    Args:
+        parser (argparse.ArgumentParser): Changed in place.
+
+    Examples:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_device(parser)
+        >>> parser.parse_args(['--device', 'cpu']).device
+        'cpu'
+    """
+    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
+
+
+def runner_parser(description: str | None) -> argparse.ArgumentParser:
     """Parser with the options that mm tools share.
 
     Args:

@@ -1,26 +1,21 @@
-"""The share of the infrared image per class, against what the data set states."""
+"""Shares of the infrared image per class, against what the data set states about the sensors."""
 
-import inspect
 import statistics
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.dataset import BaseDataset
 from torch import Tensor
 
-from mmfusion.attribution import Scorer, infrared_share, region_attribution
-from mmfusion.models import FusionSegmentor, UAAFusion
-from mmfusion.models.color import split_luminance
+from mmfusion.attribution import Scorer
+from mmfusion.models import FusionSegmentor
 from mmfusion.models.fusion import FusionResult
-from mmfusion.models.segmentors.fused_prediction import padding_mask
 
-from .attribution_maps import fit_labels
+from .labels import IGNORE
+from .scenes import SceneBatch
+from .share_settings import Setting, attribute, own_setting
 
-IGNORE = 255
-# Images per pass of the segmentor while it is attributed; all settings have the same, so that their times compare.
-MAX_IMAGES = 32
 TARGETS: dict[str, tuple[str, Callable[[float], bool]]] = {
     'infrared': ('> 0.6', lambda share: share > 0.6),
     'visible': ('< 0.2', lambda share: share < 0.2),
@@ -28,24 +23,48 @@ TARGETS: dict[str, tuple[str, Callable[[float], bool]]] = {
 }
 
 
-@dataclass
-class Batch:
-    """Some scenes as the model gets them: B scenes, H x W pixels."""
+# What the data set states -------------------------------------------------------------------------------------------
+def evidence_of(dataset: BaseDataset) -> list[str]:
+    """Which sensor holds the evidence, per class of a data set: 'infrared', 'visible' or 'both'.
 
-    inputs: Tensor
-    """Pairs (B, 4, H, W) in [0, 1]: red, green, blue, infrared."""
-    labels: Tensor
-    """Given class ids (B, H, W); 255 in the padding."""
-    daytimes: list[str]
-    padding: Tensor | None = None
-    """Booleans (B, H, W); None if there is none."""
+    Raises:
+        ValueError: The data set does not say.
 
-    @property
-    def sources(self) -> tuple[Tensor, Tensor]:
-        """tuple[Tensor, Tensor]: Infrared image and visible luminance (B, 1, H, W)."""
-        return self.inputs[:, 3:], split_luminance(self.inputs[:, :3])[0]
+    Examples:
+        >>> from mmfusion.datasets import SyntheticThermalScenes
+        >>> evidence_of(SyntheticThermalScenes(num_scenes=1))
+        ['both', 'infrared', 'visible', 'both']
+    """
+    owner, evidence = type(dataset).__name__, getattr(dataset, 'evidence', None)
+    if not isinstance(evidence, dict):
+        raise ValueError(
+            f'{owner} does not state where the evidence for its classes is (an attribute `evidence`: class '
+            "to 'infrared', 'visible' or 'both'), so shares cannot be held against a truth; use a config "
+            'that tests on SyntheticThermalScenes, or tools/analysis_tools/attribution_maps.py'
+        )
+    classes = dataset.metainfo['classes']
+    unclear = [name for name in classes if evidence.get(name) not in ('infrared', 'visible', 'both')]
+    if unclear:
+        raise ValueError(
+            f"the `evidence` of {owner} must be 'infrared', 'visible' or 'both' for every class, but is "
+            f'{[evidence.get(name) for name in unclear]} for {", ".join(unclear)}'
+        )
+    return [evidence[name] for name in classes]
 
 
+def target_of(name: str, evidence: str) -> str | None:
+    """Key of TARGETS for a class; None for one whose share may be anything, such as an object that both show.
+
+    Examples:
+        >>> target_of('warm', 'infrared'), target_of('background', 'both'), target_of('vehicle', 'both')
+        ('infrared', 'background', None)
+    """
+    if evidence != 'both':
+        return evidence
+    return 'background' if name == 'background' else None
+
+
+# Scenes to tables ---------------------------------------------------------------------------------------------------
 @dataclass
 class Stat:
     """Mean over scenes."""
@@ -60,125 +79,13 @@ Table = dict[str, list[Stat | None]]
 """By time of day, one entry per class; None for a class that no scene holds."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A way to tell the share; the options are those of region_attribution and infrared_share."""
-
-    name: str
-    score: str = 'softmax'
-    """'softmax', 'sigmoid', 'logit', or 'log' for the logarithm of the probability."""
-    baseline: str = 'blur'
-    estimator: str = 'exact'
-    rule: str = 'midpoint'
-    steps: int = 5
-    pairs: int = 2
-    smoothing: float = 0.075
-    region: str = 'sample'
-    eps: float = 1e-8
-    seed: int | None = None
-    """Of random signs: the same signs for every batch, as the model has them when it predicts; None for other signs in
-    every batch, so that a mean over the scenes does not hang on one draw."""
-
-    def attribution(self) -> dict:
-        """Options of region_attribution, as far as they have an effect; and, for random estimators, the seed."""
-        options = dict(baseline=self.baseline, estimator=self.estimator, region=self.region)
-        if self.estimator in ('exact', 'multiplexed'):
-            options.update(rule=self.rule, steps=self.steps)
-        if self.estimator == 'banzhaf':
-            options.update(pairs=self.pairs)
-        if self.estimator in ('multiplexed', 'banzhaf'):
-            options.update(seed=self.seed)
-        return options
-
-    def how(self) -> str:
-        """The estimator in words, such as 'exact, right 5'."""
-        if self.estimator == 'banzhaf':
-            return f'banzhaf, {self.pairs} pair{"s" * (self.pairs > 1)}'
-        return self.estimator if self.estimator == 'endpoint' else f'{self.estimator}, {self.rule} {self.steps}'
-
-    def share(self, evidence: Sequence[tuple[Tensor, Tensor]], batches: Sequence[Batch]) -> Tensor:
-        """Shares (N, C) from attributions (B, C) of infrared and visible image, batch by batch."""
-        return torch.cat(
-            [
-                infrared_share(
-                    ir,
-                    vi,
-                    batch.labels,
-                    estimator=self.estimator,
-                    smoothing=self.smoothing,
-                    eps=self.eps,
-                    region=self.region,
-                    ignore_index=IGNORE,
-                )
-                for (ir, vi), batch in zip(evidence, batches)
-            ]
-        )
-
-
-def own_setting(model: FusionSegmentor) -> Setting:
-    """How the fusion of a model shares; UAAFusion's defaults for one that attributes nothing."""
-    defaults = inspect.signature(UAAFusion).parameters
-    names = dict(pairs='test_pairs')  # Of a prediction.
-    names.update((name, name) for name in ('baseline', 'estimator', 'rule', 'steps', 'smoothing', 'region', 'eps'))
-    options = {name: getattr(model.fusion, own, defaults[own].default) for name, own in names.items()}
-    return Setting('this model', model.scorer().score, **options, seed=0)
-
-
-def evidence_of(dataset: BaseDataset) -> list[str]:
-    """Which sensor holds the evidence, per class of a data set: 'infrared', 'visible' or 'both'.
-
-    Raises:
-        ValueError: The data set does not say.
-    """
-    name, evidence = type(dataset).__name__, getattr(dataset, 'evidence', None)
-    if not isinstance(evidence, dict):
-        raise ValueError(
-            f'{name} does not state where the evidence for its classes is (an attribute `evidence`: class '
-            "to 'infrared', 'visible' or 'both'), so shares cannot be held against a truth; use a config "
-            'that tests on SyntheticThermalScenes, or tools/analysis_tools/attribution_maps.py'
-        )
-    classes = dataset.metainfo['classes']
-    unclear = [one for one in classes if evidence.get(one) not in ('infrared', 'visible', 'both')]
-    if unclear:
-        raise ValueError(
-            f"the `evidence` of {name} must be 'infrared', 'visible' or 'both' for every class, but is "
-            f'{[evidence.get(one) for one in unclear]} for {", ".join(unclear)}'
-        )
-    return [evidence[one] for one in classes]
-
-
-def read_batches(
-    model: FusionSegmentor, dataset: BaseDataset, scenes: int, batch_size: int, device: torch.device
-) -> list[Batch]:
-    """The first scenes of a data set, as the model gets them.
-
-    Raises:
-        ValueError: A scene has no labels, or the pipeline rejects it.
-    """
-    batches = []
-    for first in range(0, scenes, batch_size):
-        numbers = range(first, min(first + batch_size, scenes))
-        packed = [dataset[i] for i in numbers]
-        if any(one is None or 'gt_sem_seg' not in one['data_samples'] for one in packed):
-            raise ValueError(
-                f'scenes {numbers[0]} to {numbers[-1]} of the test data do not all have labels; end the '
-                'test pipeline with PackFusionInputs and load labels'
-            )
-        given = [one['data_samples'].gt_sem_seg.data[0].cpu().numpy() for one in packed]
-        data = model.data_preprocessor(pseudo_collate(packed), False)
-        size = tuple(data['inputs'].shape[-2:])
-        labels = [
-            fit_labels(one, tuple(sample.img_shape[:2]), size) for one, sample in zip(given, data['data_samples'])
-        ]
-        daytimes = [dataset.get_data_info(i).get('daytime', 'all') for i in numbers]
-        inputs = data['inputs'].to(device)
-        padding = padding_mask([sample.metainfo for sample in data['data_samples']], inputs)
-        batches.append(Batch(inputs, torch.cat(labels).to(device), daytimes, padding))
-    return batches
-
-
 def presence(labels: Tensor, num_classes: int) -> Tensor:
-    """Which classes a scene holds: (B, H, W) class ids to booleans (B, C)."""
+    """Which classes a scene holds: (B, H, W) class ids to booleans (B, C).
+
+    Examples:
+        >>> presence(torch.tensor([[[0, 2, 255]]]), 3)
+        tensor([[ True, False,  True]])
+    """
     return torch.stack([(labels == c).flatten(1).any(1) for c in range(num_classes)], dim=1)
 
 
@@ -193,71 +100,73 @@ def distances(fused: Tensor, source: Tensor, labels: Tensor, num_classes: int) -
 
     Returns:
         Tensor: (B, C) in grey levels, 0..255; 0 for a class that a scene does not hold.
+
+    Examples:
+        >>> distances(torch.ones(1, 1, 1, 2), torch.tensor([[[[0.0, 0.5]]]]), torch.tensor([[[0, 0]]]), 2)
+        tensor([[191.2500,   0.0000]])
     """
     masks = labels[:, None] == torch.arange(num_classes, device=labels.device).view(1, -1, 1, 1)
     return 255 * ((fused - source).abs() * masks).sum((2, 3)) / masks.sum((2, 3)).clamp(min=1)
 
 
 def tabulate(values: Tensor, present: Tensor, daytimes: Sequence[str]) -> Table:
-    """Mean of (N, C) values over the scenes of each time of day that hold the class."""
+    """Mean over the scenes of each time of day that hold the class.
+
+    Args:
+        values (Tensor): (N, C) of N scenes.
+        present (Tensor): Booleans (N, C).
+        daytimes (Sequence[str]): Of the scenes.
+
+    Returns:
+        Table: In the order of the times of day.
+
+    Examples:
+        >>> tabulate(torch.tensor([[1.0], [3.0]]), torch.tensor([[True], [True]]), ['day', 'day'])['day'][0].mean
+        2.0
+    """
     table = {}
     for daytime in dict.fromkeys(daytimes):
-        rows = torch.tensor([one == daytime for one in daytimes], device=values.device)
-        columns = [values[rows & present[:, c], c].tolist() for c in range(values.shape[1])]
-        table[daytime] = [
-            Stat(statistics.fmean(column), statistics.stdev(column) if len(column) > 1 else None, len(column))
-            if column
-            else None
-            for column in columns
-        ]
+        of_daytime = torch.tensor([name == daytime for name in daytimes], device=values.device)
+        columns = [values[of_daytime & present[:, c], c].tolist() for c in range(values.shape[1])]
+        table[daytime] = [_statistic(column) for column in columns]
     return table
 
 
-def target_of(name: str, evidence: str) -> str | None:
-    """Key of TARGETS for a class; None for one whose share may be anything, such as an object that both show."""
-    if evidence != 'both':
-        return evidence
-    return 'background' if name == 'background' else None
+def _statistic(values: list[float]) -> Stat | None:
+    if not values:
+        return None
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return Stat(statistics.fmean(values), spread, len(values))
 
 
 def verdicts(table: Table, classes: Sequence[str], evidence: Sequence[str]) -> dict[str, list[bool | None]]:
-    """Whether each mean meets its target, by time of day; None where there is no target or no scene."""
-    targets = [target_of(*both) for both in zip(classes, evidence)]
-    return {
-        daytime: [
-            None if target is None or stat is None else TARGETS[target][1](stat.mean)
-            for target, stat in zip(targets, row)
-        ]
-        for daytime, row in table.items()
-    }
-
-
-def attribute(scorer: Scorer, batch: Batch, setting: Setting, num_classes: int, number: int = 0) -> tuple[Tensor, ...]:
-    """Attributions (B, C) of infrared and visible image, as UAAFusion computes them.
+    """Whether each mean share meets its target.
 
     Args:
-        scorer (Callable): Images (B, 1, H, W) to scores (B, C, H, W).
-        batch (Batch): The scenes.
-        setting (Setting): How.
-        num_classes (int): Number of classes C.
-        number (int): Number of the batch, which makes its random signs if the setting has no seed.
+        table (Table): Shares of the infrared image.
+        classes (Sequence[str]): Names.
+        evidence (Sequence[str]): Per class; see :func:`evidence_of`.
 
     Returns:
-        tuple[Tensor, Tensor]: Of the infrared and of the visible image.
+        dict[str, list[bool | None]]: By time of day; None where there is no target or no scene.
+
+    Examples:
+        >>> verdicts({'night': [Stat(0.7, None, 1), None]}, ['warm', 'printed'], ['infrared', 'visible'])
+        {'night': [True, None]}
     """
-    labels, options = batch.labels, setting.attribution()
-    seed = options.pop('seed', None)
-    options.update(
-        max_batch=MAX_IMAGES,
-        ignore_index=IGNORE,
-        generator=torch.Generator().manual_seed(number if seed is None else seed),
-    )
-    if setting.region == 'batch':  # A region must not run over the two sources as well.
-        return tuple(region_attribution(scorer, image, labels, num_classes, **options) for image in batch.sources)
-    both = region_attribution(scorer, torch.cat(batch.sources), torch.cat([labels, labels]), num_classes, **options)
-    return both.chunk(2)
+    targets = [target_of(name, sensor) for name, sensor in zip(classes, evidence)]
+    met: dict[str, list[bool | None]] = {}
+    for daytime, row in table.items():
+        met[daytime] = []
+        for target, stat in zip(targets, row):
+            if target is None or stat is None:
+                met[daytime].append(None)
+            else:
+                met[daytime].append(TARGETS[target][1](stat.mean))
+    return met
 
 
+# What a model does --------------------------------------------------------------------------------------------------
 @dataclass
 class Observation:
     """What a model does on the scenes."""
@@ -274,55 +183,96 @@ class Observation:
     """Fraction of the scenes in which the fused image is nearer to the sensor that holds the evidence."""
 
 
-def observe(model: FusionSegmentor, batches: Iterable[Batch], evidence: Sequence[str]) -> Observation:
+@dataclass
+class _Seen:
+    """What fusing a batch shows. B scenes, C classes, H x W pixels."""
+
+    fused: Tensor
+    """(B, 1, H, W)."""
+    attributed: bool
+    shares: Tensor
+    """(B, C)."""
+    present: Tensor
+    """Which classes the labels hold, booleans (B, C)."""
+
+
+def observe(model: FusionSegmentor, batches: Iterable[SceneBatch], evidence: Sequence[str]) -> Observation:
     """Fuse all scenes with given and with predicted labels.
 
     Args:
         model (FusionSegmentor): In evaluation mode.
-        batches (Iterable[Batch]): The scenes.
+        batches (Iterable[SceneBatch]): The scenes.
         evidence (Sequence[str]): Per class.
 
     Returns:
         Observation: Random estimators start from the same seed every time.
     """
     setting, classes = own_setting(model), len(evidence)
-    parts: dict[str, list[Tensor]] = defaultdict(list)
+    given: list[_Seen] = []
+    predicted: list[_Seen] = []
+    to_sources: list[tuple[Tensor, Tensor]] = []
     daytimes: list[str] = []
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         for batch in batches:
             daytimes += batch.daytimes
-            for key, given in (('given', batch.labels), ('predicted', None)):
-                result, labels = _fuse(model, batch, given)
-                relabelled = replace(batch, labels=labels)
-                pair, attributed = (result.region_ir, result.region_vi), result.region_ir is not None
-                if not attributed:
-                    pair = attribute(model.scorer(), relabelled, setting, classes)
-                parts[key].append(setting.share([pair], [relabelled]))
-                parts[f'{key} held'].append(presence(labels, classes))
-                if key == 'given':
-                    for source, image in zip(('infrared', 'visible'), batch.sources):
-                        parts[source].append(distances(result.fused, image, labels, classes))
-    values = {key: torch.cat(tensors) for key, tensors in parts.items()}
-    to_infrared, to_visible = values['infrared'], values['visible']
-    wants_infrared = torch.tensor([one == 'infrared' for one in evidence], device=to_infrared.device)
-    one_sensor = torch.tensor([one != 'both' for one in evidence], device=to_infrared.device)
-    nearer = torch.where(wants_infrared, to_infrared < to_visible, to_visible < to_infrared).float()
-    held = values['given held']
+            given.append(_look(model, batch, setting, classes, batch.labels))
+            infrared, visible = batch.sources
+            to_infrared = distances(given[-1].fused, infrared, batch.labels, classes)
+            to_visible = distances(given[-1].fused, visible, batch.labels, classes)
+            to_sources.append((to_infrared, to_visible))
+            predicted.append(_look(model, batch, setting, classes, None))
+    present = torch.cat([seen.present for seen in given])
+    to_infrared, to_visible = (torch.cat(values) for values in zip(*to_sources))
     return Observation(
-        attributed=attributed,
-        shares={key: tabulate(values[key], values[f'{key} held'], daytimes) for key in ('given', 'predicted')},
-        to_infrared=tabulate(to_infrared, held, daytimes),
-        to_visible=tabulate(to_visible, held, daytimes),
-        nearer=tabulate(nearer, held & one_sensor, daytimes),
+        attributed=given[0].attributed,
+        shares=dict(given=_shares(given, daytimes), predicted=_shares(predicted, daytimes)),
+        to_infrared=tabulate(to_infrared, present, daytimes),
+        to_visible=tabulate(to_visible, present, daytimes),
+        nearer=_nearer(to_infrared, to_visible, present, daytimes, evidence),
     )
 
 
-def _fuse(model: FusionSegmentor, batch: Batch, labels: Tensor | None) -> tuple[FusionResult, Tensor]:
+def _look(model: FusionSegmentor, batch: SceneBatch, setting: Setting, num_classes: int, given: Tensor | None) -> _Seen:
+    """Fuse one batch, with the labels that are given or with those that the model predicts."""
+    result, labels = _fuse(model, batch, given)
+    relabelled = replace(batch, labels=labels)
+    attributed = False
+    if result.region_ir is not None and result.region_vi is not None:
+        regions, attributed = (result.region_ir, result.region_vi), True
+    else:
+        regions = attribute(model.scorer(), relabelled, setting, num_classes)
+    shares = setting.share([regions], [relabelled])
+    return _Seen(result.fused, attributed, shares, presence(labels, num_classes))
+
+
+def _fuse(model: FusionSegmentor, batch: SceneBatch, labels: Tensor | None) -> tuple[FusionResult, Tensor]:
     """What the fusion tells, and the labels (B, H, W) it took: those given, or predicted ones."""
     result = model.fuse(batch.inputs, labels, ignore=batch.padding)[1]
-    labels = result.labels if labels is None else labels
-    if labels is None:  # A fusion that needs none; these are what UAAFusion takes by default.
-        labels = sum(model.scorer()(image) for image in batch.sources).argmax(1)
-        labels = labels if batch.padding is None else labels.masked_fill(batch.padding, IGNORE)
-    return result, labels
+    if labels is not None:
+        return result, labels
+    if result.labels is not None:
+        return result, result.labels
+    # A fusion that needs none; these are what UAAFusion takes by default.
+    return result, _predict_labels(model.scorer(), batch)
+
+
+def _predict_labels(scorer: Scorer, batch: SceneBatch) -> Tensor:
+    ir, vi = batch.sources
+    labels = (scorer(ir) + scorer(vi)).argmax(1)
+    return labels if batch.padding is None else labels.masked_fill(batch.padding, IGNORE)
+
+
+def _shares(seen: Sequence[_Seen], daytimes: Sequence[str]) -> Table:
+    shares = torch.cat([batch.shares for batch in seen])
+    return tabulate(shares, torch.cat([batch.present for batch in seen]), daytimes)
+
+
+def _nearer(
+    to_infrared: Tensor, to_visible: Tensor, present: Tensor, daytimes: Sequence[str], evidence: Sequence[str]
+) -> Table:
+    device = to_infrared.device
+    wants_infrared = torch.tensor([sensor == 'infrared' for sensor in evidence], device=device)
+    one_sensor = torch.tensor([sensor != 'both' for sensor in evidence], device=device)
+    nearer = torch.where(wants_infrared, to_infrared < to_visible, to_visible < to_infrared).float()
+    return tabulate(nearer, present & one_sensor, daytimes)

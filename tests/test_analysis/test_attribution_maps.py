@@ -12,20 +12,17 @@ from mmfusion.analysis.attribution_maps import (
     analyse,
     attribution_options,
     class_scores,
-    fit_labels,
     path_integral,
 )
 from mmfusion.analysis.figures import draw_attribution
+from mmfusion.analysis.labels import fit_labels
+from mmfusion.analysis.scenes import build_dataset
 from mmfusion.apis import FusionInferencer
+from mmfusion.apis.inputs import list_pairs
 from mmfusion.attribution import make_baseline, region_attribution
 from mmfusion.models.color import split_luminance
 
 SIZE = (30, 45)  # odd: the network sees padding
-
-
-@pytest.fixture
-def tool(load_tool):
-    return load_tool('analysis_tools/attribution_maps.py')
 
 
 @pytest.fixture
@@ -83,16 +80,8 @@ def test_path_integral_is_complete_in_the_limit(case):
     assert error['gauss_legendre', 2] < error['right', 8]
 
 
-def test_labels_follow_the_image():
-    labels = np.array([[0, 1], [2, 200]])
-    fitted = fit_labels(labels, (4, 4), (5, 6))
-    expected = np.full((5, 6), 255)
-    expected[:4, :4] = np.kron(labels, np.ones((2, 2)))
-    assert np.array_equal(fitted[0], expected)
-
-
-def read(fuse, tool, config, checkpoint, *arguments):
-    return tool.read_pair(fuse, tool.parse_args([str(x) for x in (config, checkpoint, '--out', '.', *arguments)]))
+def labels_of(packed):
+    return packed['data_samples'].gt_sem_seg.data[0].numpy()
 
 
 def weights_of(report, eps=1e-8):
@@ -100,23 +89,23 @@ def weights_of(report, eps=1e-8):
     return ((report.region_ir + eps) / (report.region_ir + report.region_vi + 2 * eps))[report.labels]
 
 
-def test_report_against_the_model(tool, config, random_checkpoint, tmp_path):
+def test_report_against_the_model(config, random_checkpoint, tmp_path):
     """Without labels everything is what the model does when it predicts."""
     config = config()
     checkpoint = random_checkpoint(config)
     fuse = FusionInferencer(config, checkpoint, 'cpu')
-    files = ('--ir', tmp_path / 'data/ir/001.png', '--vi', tmp_path / 'data/vi/001.png')
-    packed, labels = read(fuse, tool, config, checkpoint, *files)
-    assert labels is None
-    report = analyse(fuse, packed, None, None)
+    ir, vi = tmp_path / 'data/ir/001.png', tmp_path / 'data/vi/001.png'
+    packed = fuse.pipeline(dict(list_pairs(ir, vi)[0], seg_fields=[]))
+    assert 'gt_sem_seg' not in packed['data_samples']
+    report = analyse(fuse, packed)
 
     with torch.no_grad():
         (sample,) = fuse.model.test_step(pseudo_collate([packed]))
     assert np.array_equal(report.prediction, sample.pred_sem_seg.data[0])
     np.testing.assert_allclose(report.weight_ir, sample.fusion_weights.data[0], atol=1e-6)
     assert np.abs(report.fused.transpose(2, 0, 1) - 255 * sample.fused_img.data.numpy()).max() <= 0.51
-    assert np.array_equal(report.infrared, cv2.imread(str(files[1]), cv2.IMREAD_UNCHANGED))
-    assert np.array_equal(report.visible[..., ::-1], cv2.imread(str(files[3])))
+    assert np.array_equal(report.infrared, cv2.imread(str(ir), cv2.IMREAD_UNCHANGED))
+    assert np.array_equal(report.visible[..., ::-1], cv2.imread(str(vi)))
     assert len(report.present) > 1
     np.testing.assert_allclose(report.weight_ir, weights_of(report), atol=1e-5)
     assert report.attention.shape == (2, *SIZE)
@@ -125,25 +114,26 @@ def test_report_against_the_model(tool, config, random_checkpoint, tmp_path):
     assert report.options == dict(steps=2, rule='midpoint', baseline='blur', estimator='exact', used=True)
 
 
-def test_steps_are_those_of_the_fusion(tool, config, random_checkpoint):
+def test_steps_are_those_of_the_fusion(config, random_checkpoint):
     config = config()
     checkpoint = random_checkpoint(config)
     regions = {}
     for steps in (None, 2, 7):
         fuse = FusionInferencer(config, checkpoint, 'cpu')
-        packed, labels = read(fuse, tool, config, checkpoint, '--index', 0)
-        report = analyse(fuse, packed, labels, steps)
+        packed = build_dataset(fuse)[0]
+        report = analyse(fuse, packed, labels_of(packed), steps)
         regions[steps] = report.region_ir
         np.testing.assert_allclose(report.weight_ir, weights_of(report), atol=1e-5)
     assert np.array_equal(regions[None], regions[2])
     assert not np.allclose(regions[2], regions[7], rtol=1e-4)
 
 
-def test_fusion_that_attributes_nothing(tool, config, random_checkpoint):
+def test_fusion_that_attributes_nothing(config, random_checkpoint):
     config = config(dict(type='AverageFusion'))
     checkpoint = random_checkpoint(config)
     fuse = FusionInferencer(config, checkpoint, 'cpu')
-    packed, labels = read(fuse, tool, config, checkpoint, '--index', 2)
+    packed = build_dataset(fuse)[2]
+    labels = labels_of(packed)
     report = analyse(fuse, packed, labels, 3)
     assert report.attention.shape == (0, *SIZE)
     assert not report.options['used']

@@ -6,15 +6,9 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmfusion.analysis.contenders import (
-    build_model,
-    make_batch,
-    our_contenders,
-    released_contender,
-    set_num_classes,
-    striped_labels,
-    teach,
-)
+from mmfusion.analysis.contenders import our_contenders, released_contender
+from mmfusion.analysis.striped_pairs import make_batch, striped_labels
+from mmfusion.analysis.taught_model import build_model, set_num_classes, teach
 
 STAGES, STEPS, RELEASED_STEPS, CLASSES = 2, 2, 3, 3
 ESTIMATORS = ('exact', 'multiplexed', 'endpoint', 'banzhaf')

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmfusion.analysis.definitions import ScoreView, compare, distinct_attributions, settings_to_compare
-from mmfusion.analysis.evidence import Batch, Setting, attribute
+from mmfusion.analysis.definitions import ScoreView, compare_definitions, distinct_attributions, settings_to_compare
+from mmfusion.analysis.scenes import SceneBatch
+from mmfusion.analysis.share_settings import Setting, attribute
 
 CLASSES = ('background', 'warm', 'printed', 'vehicle')
 EVIDENCE = ['both', 'infrared', 'visible', 'both']
@@ -27,7 +28,7 @@ def scenes():
     labels = stripes.clone()
     labels[2][labels[2] == 3] = 255
     daytimes = ['day', 'night', 'day']
-    batches = [Batch(inputs[:2], labels[:2], daytimes[:2]), Batch(inputs[2:], labels[2:], daytimes[2:])]
+    batches = [SceneBatch(inputs[:2], labels[:2], daytimes[:2]), SceneBatch(inputs[2:], labels[2:], daytimes[2:])]
     return batches, means[:, 0], means[:, 1]
 
 
@@ -52,7 +53,9 @@ def test_compare_on_known_evidence(scenes):
         Setting('', baseline='black', estimator='banzhaf', pairs=4, smoothing=0.0),
     ]
     ticks = []
-    rows = compare(lambda score: ScoreView(linear), batches, settings, CLASSES, EVIDENCE, 7, lambda: ticks.append(1))
+    rows = compare_definitions(
+        lambda score: ScoreView(linear), batches, settings, CLASSES, EVIDENCE, 7, lambda: ticks.append(1)
+    )
     assert len(ticks) == 2 * distinct_attributions(settings, 7) == 2 * 6
     for row, setting in zip(rows, settings):
         by_hand = share_by_hand(scenes, setting.smoothing)
@@ -77,7 +80,7 @@ def test_difference_to_the_reference_by_hand(scenes):
     """One midpoint node takes the integral of the cube's derivative for three quarters of what it is."""
     batches, ir, vi = scenes
     settings = [Setting('', baseline='black', steps=1, smoothing=smoothing) for smoothing in (0.2, 0.0)]
-    rows = compare(
+    rows = compare_definitions(
         lambda score: ScoreView(lambda x: x.pow(3).expand(-1, 4, -1, -1)),
         batches,
         settings,

@@ -6,7 +6,9 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 
-from mmfusion.analysis.evidence import Stat, distances, observe, own_setting, presence, read_batches, tabulate, verdicts
+from mmfusion.analysis.evidence import Stat, distances, observe, presence, tabulate, verdicts
+from mmfusion.analysis.scenes import read_batches
+from mmfusion.analysis.share_settings import own_setting
 from mmfusion.apis import FusionInferencer
 from mmfusion.attribution import infrared_share, region_attribution
 from mmfusion.models import UAAFusion

@@ -65,12 +65,6 @@ def test_cells(tool):
     assert tool.cell(stats[0], 1) == '0.6 ± 0.1'
 
 
-def test_sheet(tool):
-    sheet = tool.Sheet('T', ['a', '|b|'], [['x', '1'], ['y', '2']], 'note')
-    assert tables_of('\n' + sheet.to_markdown()) == {'T': [{'a': 'x', '!b!': '1'}, {'a': 'y', '!b!': '2'}]}
-    assert sheet.to_rich().row_count == 2
-
-
 def test_command_line(run, config):
     path = config(
         dict(type='UAAFusion', num_stages=1, channels=4, estimator='banzhaf', test_pairs=2, label_source='mean')

@@ -8,69 +8,25 @@ Examples:
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from mmengine.dataset import BaseDataset
-from mmengine.registry import DefaultScope
 
 from mmfusion.analysis.attribution_maps import analyse
-from mmfusion.analysis.figures import AttributionReport, draw_attribution
+from mmfusion.analysis.attribution_report import AttributionReport
+from mmfusion.analysis.figures import draw_attribution
+from mmfusion.analysis.report_files import json_text, write_text
+from mmfusion.analysis.scenes import build_dataset, read_label_map
 from mmfusion.apis import FusionInferencer
-from mmfusion.apis.inputs import dataset_config, is_folder, list_pairs
-from mmfusion.datasets import LoadPairAnnotations
-from mmfusion.registry import DATASETS
-
-# What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
-EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
-
-
-def read_pair(fuse: FusionInferencer, args: argparse.Namespace) -> tuple[dict, np.ndarray | None]:
-    """The pair as it leaves the pipeline, and its labels at the original size if there are any.
-
-    Raises:
-        ValueError: Folders instead of files, a pipeline that rejects the pair, or an index out of range.
-    """
-    if args.index is None:
-        if is_folder(args.ir) or is_folder(args.vi):
-            raise ValueError('--ir and --vi are files here: one figure is of one pair')
-        packed = fuse.pipeline(dict(list_pairs(args.ir, args.vi)[0], seg_fields=[]))
-    else:
-        dataset = _build_dataset(fuse)
-        if not 0 <= args.index < len(dataset):
-            raise ValueError(f'--index must be in 0..{len(dataset) - 1}, the test data of the config; got {args.index}')
-        packed = dataset[args.index]
-    if packed is None:
-        raise ValueError('the test pipeline of the config rejects this pair')
-    sample = packed['data_samples']
-    if args.label:
-        about = _build_dataset(fuse, lazy_init=True)  # Its files need not be here.
-        results = dict(
-            seg_map_path=args.label,
-            ori_shape=sample.ori_shape,
-            img_path=sample.img_path,
-            num_classes=len(fuse.classes),
-            label_map=about.label_map,
-            reduce_zero_label=about.reduce_zero_label,
-        )
-        return packed, LoadPairAnnotations().transform(results)['gt_seg_map']
-    return packed, sample.gt_sem_seg.data[0].numpy() if 'gt_sem_seg' in sample else None
-
-
-def _build_dataset(fuse: FusionInferencer, **options: object) -> BaseDataset:
-    """The test data set of the config."""
-    with DefaultScope.overwrite_default_scope(fuse.cfg.get('default_scope') or 'mmfusion'):
-        return DATASETS.build({**dataset_config(fuse.cfg), **options})
+from mmfusion.apis.inputs import is_folder, list_pairs
+from mmfusion.command_line import EXPECTED_ERRORS, add_device, model_parser, print_error
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, or name of a config of this project')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser = model_parser(__doc__)
     parser.add_argument('--ir', metavar='PATH', help='infrared image')
     parser.add_argument('--vi', metavar='PATH', help='visible image')
     parser.add_argument('--label', metavar='PATH', help='label map of the pair: class ids in one channel')
@@ -78,7 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--index', type=int, metavar='I', help="the I-th pair of the config's test data instead of files"
     )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
-    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
+    add_device(parser)
     parser.add_argument('--steps', type=int, metavar='N', help="nodes of the attribution (default: the config's)")
     args = parser.parse_args(argv)
     if (args.index is None) == (args.ir is None and args.vi is None) or (args.ir is None) != (args.vi is None):
@@ -88,12 +44,40 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def read_pair(inferencer: FusionInferencer, args: argparse.Namespace) -> tuple[dict, np.ndarray | None]:
+    """The pair as it leaves the pipeline, and its labels at the original size if there are any.
+
+    Raises:
+        ValueError: Folders instead of files, a pipeline that rejects the pair, or an index out of range.
+    """
+    packed = _read_files(inferencer, args) if args.index is None else _read_index(inferencer, args.index)
+    if packed is None:
+        raise ValueError('the test pipeline of the config rejects this pair')
+    sample = packed['data_samples']
+    if args.label:
+        return packed, read_label_map(inferencer, args.label, sample)
+    return packed, sample.gt_sem_seg.data[0].numpy() if 'gt_sem_seg' in sample else None
+
+
+def _read_files(inferencer: FusionInferencer, args: argparse.Namespace) -> dict | None:
+    if is_folder(args.ir) or is_folder(args.vi):
+        raise ValueError('--ir and --vi are files here: one figure is of one pair')
+    return inferencer.pipeline(dict(list_pairs(args.ir, args.vi)[0], seg_fields=[]))
+
+
+def _read_index(inferencer: FusionInferencer, index: int) -> dict | None:
+    dataset = build_dataset(inferencer)
+    if not 0 <= index < len(dataset):
+        raise ValueError(f'--index must be in 0..{len(dataset) - 1}, the test data of the config; got {index}')
+    return dataset[index]
+
+
 def write(report: AttributionReport, figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write figure and numbers; returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f'{name}.png', folder / f'{name}.json']
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(files[0])
-    files[1].write_text(json.dumps(report.numbers(), indent=2) + '\n')
+    write_text(files[1], json_text(report.numbers()))
     return files
 
 
@@ -105,14 +89,14 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = parse_args(argv)
     try:
-        fuse = FusionInferencer(args.config, args.checkpoint, args.device)
-        packed, labels = read_pair(fuse, args)
-        report = analyse(fuse, packed, labels, args.steps)
+        inferencer = FusionInferencer(args.config, args.checkpoint, args.device)
+        packed, labels = read_pair(inferencer, args)
+        report = analyse(inferencer, packed, labels, args.steps)
         name = Path(packed['data_samples'].img_path).stem
         figure = draw_attribution(report, f'{name}  |  {Path(args.config).stem}')
         files = write(report, figure, Path(args.out), name)
-    except EXPECTED as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+    except EXPECTED_ERRORS as error:
+        print_error(error)
         return 1
     print('wrote', *files)
     return 0

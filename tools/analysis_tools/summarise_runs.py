@@ -13,23 +13,21 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmfusion.analysis.report_files import write_text
 from mmfusion.analysis.run_summary import (
     METRICS,
     choose_metrics,
     choose_results,
-    read_run,
     summarise,
-    to_markdown,
+    summary_to_markdown,
     write_csv,
 )
+from mmfusion.analysis.work_folders import read_run
+from mmfusion.command_line import print_error
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
-
-    Returns:
-        int: Exit code: 0, or 1 after an error.
-    """
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work folder of a run')
     parser.add_argument(
@@ -54,20 +52,27 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the table as Markdown')
     parser.add_argument('--out-csv', type=Path, metavar='FILE', help='write it as CSV, with full precision')
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        int: Exit code: 0, or 1 after an error.
+    """
+    args = parse_args(argv)
     try:
         runs = [read_run(folder) for folder in args.work_dirs]
-        kind = choose_results(runs, args.results)
-        metrics = choose_metrics(runs, kind, args.metrics)
-        rows = summarise(runs, kind, metrics, args.group_by)
-        table = to_markdown(rows, args.group_by, metrics, kind)
-        if args.out_md:
-            args.out_md.parent.mkdir(parents=True, exist_ok=True)
-            args.out_md.write_text(table)
+        split = choose_results(runs, args.results)
+        metrics = choose_metrics(runs, split, args.metrics)
+        rows = summarise(runs, split, metrics, args.group_by)
+        table = summary_to_markdown(rows, args.group_by, metrics, split)
+        write_text(args.out_md, table)
         if args.out_csv:
             write_csv(args.out_csv, rows, args.group_by, metrics)
     except (OSError, ValueError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        print_error(error)
         return 1
     print(table, end='')
     return 0

@@ -117,6 +117,12 @@ def predicted_classes(model: FusionSegmentor, logits: Tensor) -> Tensor:
 
     Returns:
         Tensor: Class ids (B, H, W).
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> model = SimpleNamespace(decode_head=SimpleNamespace(threshold=0.3))
+        >>> predicted_classes(model, torch.tensor([[[[0.0, -2.0]]]]))
+        tensor([[[1, 0]]])
     """
     if logits.shape[1] > 1:
         return logits.argmax(1)

@@ -103,6 +103,9 @@ class AttributionReport:
 
         Returns:
             np.ndarray: Absolute error of the sum (N, 2, C), in units of the score.
+
+        Raises:
+            KeyError: No integrals by this rule.
         """
         return np.abs(self.integrals[rule] - self.score_difference)
 

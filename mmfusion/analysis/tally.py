@@ -26,7 +26,19 @@ class MIoUOptions:
 
 
 def miou_options(inferencer: FusionInferencer) -> MIoUOptions:
-    """Options of the mIoU in the ``test_evaluator`` of a model's config."""
+    """Options of the mIoU in the ``test_evaluator`` of a model's config.
+
+    Args:
+        inferencer (FusionInferencer): Its config is read.
+
+    Returns:
+        MIoUOptions: mmseg's defaults where the config says nothing.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> miou_options(SimpleNamespace(cfg=dict(test_evaluator=dict(type='IoUMetric', ignore_index=9))))
+        MIoUOptions(ignore_index=9, nan_to_num=None)
+    """
     evaluators = inferencer.cfg.get('test_evaluator') or []
     if not isinstance(evaluators, list):
         evaluators = [evaluators]

@@ -3,7 +3,6 @@
 import copy
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,9 @@ from mmengine.structures import PixelData
 from mmengine.visualization import Visualizer
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
+
+from mmfusion.apis import FusionInferencer
+from mmfusion.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ('background', 'warm', 'printed')
@@ -243,13 +245,72 @@ def make_runner(run_config, model_config, pair_folder, tmp_path, plain_configs):
 
 
 @pytest.fixture
-def load_tool(monkeypatch):
+def paired_config(run_config, model_config, pair_folder, tmp_path, plain_configs):
+    """Function of (size, number of pairs, fusion, batch size) that gives a config file; the data are in tmp_path/data.
+
+    One number and one size per test: the pairs are written once.
+    """
+
+    def make(size, number, fusion=None, batch_size=2):
+        if not (tmp_path / 'data').exists():
+            pair_folder(tmp_path / 'data', number=number, size=size)
+        options = {} if fusion is None else dict(fusion=fusion)
+        cfg = run_config(model_config(**options), tmp_path / 'data', tmp_path / 'run')
+        cfg.test_dataloader.batch_size = batch_size
+        cfg.dump(tmp_path / 'tiny.py')
+        return tmp_path / 'tiny.py'
+
+    return make
+
+
+@pytest.fixture
+def drawn_config(run_config, model_config, tmp_path, plain_configs):
+    """Function of (size, fusion, number of classes, **options of the data) that gives a config file on drawn scenes."""
+
+    def make(size, fusion=None, num_classes=4, /, **data):
+        options = {} if fusion is None else dict(fusion=fusion)
+        cfg = run_config(model_config(_unet(num_classes), **options), tmp_path / 'none', tmp_path / 'run')
+        dataset = dict(
+            type='SyntheticThermalScenes',
+            num_scenes=6,
+            size=size,
+            split='test',
+            test_mode=True,
+            pipeline=[dict(type='PackFusionInputs')],
+        )
+        cfg.test_dataloader.dataset = dict(dataset, **data)
+        cfg.dump(tmp_path / 'tiny.py')
+        return tmp_path / 'tiny.py'
+
+    return make
+
+
+@pytest.fixture
+def random_checkpoint(tmp_path):
+    """Function of (config file, gain) that writes random weights, with a segmentor that sees something in both sources.
+
+    A gain above 1 also strengthens the later layers of the unfolding, so that every change of it is seen.
+    """
+
+    def make(config, gain=1):
+        torch.manual_seed(0)
+        model = MODELS.build(FusionInferencer(config).cfg.model)
+        with torch.no_grad():
+            model.decode_head.conv_seg.weight.normal_(std=gain)
+            for name, weight in model.fusion.named_parameters():
+                if 'refine' in name or 'reconstruct' in name:
+                    weight.mul_(gain)
+        torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+        return tmp_path / 'model.pth'
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def load_tool():
     """Function of a path below tools/ that imports the script as a module, under a name of its own."""
 
     def load(path):
-        monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-        # `_common` of this checkout, not one that another test may have put there.
-        monkeypatch.delitem(sys.modules, '_common', raising=False)
         spec = importlib.util.spec_from_file_location(f'tool_{Path(path).stem}', ROOT / 'tools' / path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

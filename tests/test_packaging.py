@@ -1,5 +1,6 @@
 """What a wheel of mmfusion contains and requires."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -113,3 +114,29 @@ def test_readable_from_the_wheel(wheel, tmp_path):
         [sys.executable, '-c', script], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
     )
     assert done.stdout.splitlines()[-1:] == ['FusionSegmentor 3'], done.stderr
+
+
+def test_analysis_in_the_wheel(wheel, tmp_path):
+    """What the tools print is a library of the package: nothing but the wheel's files is on the path."""
+    wheel.extractall(tmp_path / 'site')
+    script = '\n'.join(
+        [
+            'import pathlib, sys',
+            'import mmfusion',
+            "early = sorted({'matplotlib', 'mmfusion.analysis'} & set(sys.modules))",
+            'import mmfusion.analysis',
+            f'assert pathlib.Path(mmfusion.analysis.__file__).is_relative_to({str(tmp_path)!r})',
+            'print(early, mmfusion.analysis.striped_labels(1, (1, 2), 2).tolist())',
+        ]
+    )
+    (tmp_path / 'clean').mkdir()
+    done = subprocess.run(
+        [sys.executable, '-c', script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path / 'clean',
+        env={**os.environ, 'PYTHONPATH': str(tmp_path / 'site')},
+    )
+    assert done.stdout.splitlines()[-1:] == ['[] [[[0, 1]]]'], done.stderr

@@ -7,9 +7,10 @@ Examples:
 
 from pathlib import Path
 
-from _common import base_parser, load_config
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from mmfusion.command_line import runner_config, runner_parser
 
 
 def draw_panels(cfg: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
@@ -52,7 +53,7 @@ def augment(cfg: Config) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = base_parser(__doc__)
+    parser = runner_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
     parser.add_argument(
         '--show-dir',
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--out', help='write label maps and fused images to this folder')
     parser.add_argument('--tta', action='store_true', help='test time augmentation (tta_model and tta_pipeline)')
     args = parser.parse_args(argv)
-    cfg = load_config(args)
+    cfg = runner_config(args)
     if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
         raise FileNotFoundError(f'no checkpoint at {args.checkpoint}')
     cfg.load_from = args.checkpoint

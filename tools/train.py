@@ -7,9 +7,10 @@ Examples:
 """
 
 import torch
-from _common import base_parser, load_config
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from mmfusion.command_line import runner_config, runner_parser
 
 
 def enable_amp(cfg: Config) -> None:
@@ -34,13 +35,13 @@ def enable_amp(cfg: Config) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = base_parser(__doc__)
+    parser = runner_parser(__doc__)
     parser.add_argument(
         '--resume', action='store_true', help='go on from the latest checkpoint in the work folder, if there is one'
     )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     args = parser.parse_args(argv)
-    cfg = load_config(args)
+    cfg = runner_config(args)
     if args.amp:
         enable_amp(cfg)
     if args.resume:

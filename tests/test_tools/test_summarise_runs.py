@@ -164,15 +164,3 @@ def test_choices_that_cannot_be_met(summarise, start, config, tmp_path, capsys):
     ):
         assert summarise([str(run), *arguments]) == 1
         assert message in capsys.readouterr().err
-
-
-def test_cells(load_tool):
-    tool = load_tool(TOOL)
-    assert tool.format_cell(73.005, 1.25) in ('73.00 ± 1.25', '73.01 ± 1.25')
-    assert tool.format_cell(0.0, math.nan) == '0.000'
-    assert tool.format_cell(math.nan, math.nan) == 'nan'
-    assert tool.format_cell(1e-9, 0.0) == '0.000000 ± 0.000000'
-    mean, spread = tool.mean_and_spread([2.0, 4.0, 9.0])
-    assert (mean, spread) == (5.0, pytest.approx(math.sqrt(13)))
-    assert all(math.isnan(value) for value in tool.mean_and_spread([1.0, math.nan]))
-    assert math.isnan(tool.mean_and_spread([1.0])[1])

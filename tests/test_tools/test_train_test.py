@@ -14,6 +14,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
 
+from mmfusion.command_line import runner_config, runner_parser
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -63,12 +65,11 @@ def test_train_override_and_resume(tool, config, tmp_path):
     assert checkpoint_at(run / 'iter_2.pth')['meta']['time'] == first['meta']['time']
 
 
-def test_work_dir(load_tool, config, tmp_path, monkeypatch):
+def test_work_dir(config, tmp_path, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '0')
-    common = load_tool('_common.py')
 
     def work_dir(*arguments):
-        return common.load_config(common.base_parser('').parse_args([str(one) for one in arguments])).work_dir
+        return runner_config(runner_parser('').parse_args([str(one) for one in arguments])).work_dir
 
     nameless = Config.fromfile(config)
     nameless.pop('work_dir')

@@ -27,166 +27,35 @@ alone).
 """
 
 import argparse
-import copy
-import json
-import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # Also where this file is imported from elsewhere.
-from _contenders import (
-    RELEASED,
-    VARIANTS,
-    Batch,
-    Contender,
-    build_model,
-    make_batch,
-    our_contenders,
-    released_contender,
-    teach,
-)
-from _measure import Stopwatch, counting, peak_memory
-
+from mmfusion.analysis.benchmark import PARTS, BenchmarkSettings, run_benchmark
+from mmfusion.analysis.contenders import VARIANTS
+from mmfusion.analysis.report_files import json_text, write_text
 from mmfusion.attribution import ESTIMATORS
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/uaafusion/uaafusion_deeplabv3plus_mobilenet-v2_1xb8-8k_msrs-256x256.py'
-TASKS = ('train', 'inference')
-PARTS = ('labels', 'attribution', 'attention', 'stages', 'segmentor', 'losses', 'backward', 'optimizer', 'other')
-
-
-def summary(values: list[float]) -> dict[str, float]:
-    """Median and range."""
-    return dict(median=median(values), min=min(values), max=max(values))
-
-
-def compare(contenders: list[Contender], task: str, batch: Batch, repeats: int, device: torch.device) -> list[dict]:
-    """Count one step of each, then time steps in turns.
-
-    Args:
-        contenders (list[Contender]): The released computation, if any, comes first.
-        task (str): 'train' or 'inference'.
-        batch (Batch): What they work on.
-        repeats (int): Timed steps of each.
-        device (torch.device): Where.
-
-    Returns:
-        list[dict]: The entries of ``results`` that are measured here; see the module.
-    """
-    rows = []
-    for contender in contenders:  # These steps warm up as well.
-        with counting(contender.segmentor.backbone) as counts:
-            contender.run(task, batch)
-        size = len(batch.inputs)
-        rows.append(
-            dict(
-                implementation=contender.name,
-                forward_images=counts.forward_images / size,
-                backward_images=counts.backward_images / size,
-                autograd_calls=counts.autograd_calls,
-                flops=counts.flops,
-                flops_fusion=contender.fusion_flops(task, batch),
-            )
-        )
-    totals: list[list[float]] = [[] for _ in contenders]
-    parts: list[list[dict]] = [[] for _ in contenders]
-    for _ in range(repeats):
-        for number, contender in enumerate(contenders):
-            watch = Stopwatch(device)
-            if device.type == 'cuda':
-                # Waiting for the device at every section would change the time that is told.
-                started = watch.now()
-                contender.run(task, batch)
-                totals[number].append(watch.now() - started)
-            with watch.watching(contender.sections):
-                contender.run(task, batch, watch)
-            parts[number].append(watch.seconds)
-            if device.type != 'cuda':
-                totals[number].append(sum(watch.seconds.values()))
-    for row, times, shares in zip(rows, totals, parts):
-        row['seconds'] = dict(summary(times), all=times)
-        row['parts'] = {
-            name: median(share.get(name, 0.0) for share in shares)
-            for name in PARTS
-            if any(name in share for share in shares)
-        }
-        row['speedup'] = None
-        if contenders[0].name == RELEASED:
-            row['speedup'] = summary([theirs / mine for theirs, mine in zip(totals[0], times)])
-            row['speedup']['median'] = median(totals[0]) / row['seconds']['median']
-    return rows
-
-
-def device_name(device: torch.device) -> str:
-    """The model of the processor or of the GPU."""
-    if device.type == 'cuda':
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path('/proc/cpuinfo')
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def show(console: Console, report: dict) -> None:
-    """Print the tables."""
-    environment, settings = report['environment'], report['settings']
-    console.print(
-        f'{environment["name"]}, {environment["threads"]} thread(s), torch {environment["torch"]}: '
-        f'times and their ratios hold for this machine and this run'
-    )
-    cells: dict[tuple, list[dict]] = {}
-    for row in report['results']:
-        cells.setdefault((row['task'], row['classes_present']), []).append(row)
-    for (task, _), rows in cells.items():
-        batch, (height, width) = (settings[f'{task}_{what}'] for what in ('batch_size', 'size'))
-        title = f'{task}, {batch} x {height}x{width}, {rows[0]["classes"]} classes in the labels'
-        table = Table(title=title, title_justify='left')
-        for name in (
-            '',
-            'ms (min-max)',
-            'times faster (min-max)',
-            'peak memory',
-            'times less',
-            'images forward',
-            'images backward',
-            'autograd calls',
-            'GFLOP',
-            'fusion alone',
-        ):
-            table.add_column(name, justify='right' if name else 'left', no_wrap=bool(name))
-        for row in rows:
-            table.add_row(*_cells(row, rows[0]))
-        console.print(table)
-        table = Table(title='its parts in ms', title_justify='left')
-        names = [name for name in PARTS if any(name in row['parts'] for row in rows)]
-        for name in ('', *names):
-            table.add_column(name, justify='right' if name else 'left')
-        for row in rows:
-            table.add_row(row['implementation'], *(f'{1e3 * row["parts"].get(name, 0):.1f}' for name in names))
-        console.print(table)
-
-
-def _cells(row: dict, first: dict) -> list[str]:
-    seconds, speedup, memory = row['seconds'], row['speedup'], row['memory_bytes']
-    less = '-' if memory is None or speedup is None or memory <= 0 else f'{first["memory_bytes"] / memory:.2f}'
-    return [
-        row['implementation'],
-        '{median:.1f} ({min:.1f}-{max:.1f})'.format(**{key: 1e3 * seconds[key] for key in ('median', 'min', 'max')}),
-        '-' if speedup is None else '{median:.2f} ({min:.2f}-{max:.2f})'.format(**speedup),
-        '-' if memory is None else f'{memory / 2**20:.0f} MiB',
-        less,
-        f'{row["forward_images"]:g}',
-        f'{row["backward_images"]:g}',
-        str(row['autograd_calls']),
-        f'{row["flops"] / 1e9:.2f}',
-        f'{row["flops_fusion"] / 1e9:.2f}',
-    ]
+COLUMNS = (
+    '',
+    'ms (min-max)',
+    'times faster (min-max)',
+    'peak memory',
+    'times less',
+    'images forward',
+    'images backward',
+    'autograd calls',
+    'GFLOP',
+    'fusion alone',
+)
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -244,103 +113,101 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     cpu = args.device == 'cpu'
     args.inference_batch_size = args.inference_batch_size or (args.batch_size if cpu else 1)
     args.inference_size = args.inference_size or (args.size if cpu else [480, 640])
-    for name in ('batch_size', 'inference_batch_size', 'released_steps', 'repeats', 'threads'):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} must be at least 1, got {getattr(args, name)}')
-    if args.batch_size < 2:
-        parser.error('--batch-size must be at least 2: batch norms after a global pooling cannot train on one value')
-    if not args.estimator and not args.variant:
-        parser.error('nothing to measure: give --estimator or --variant')
-    wrong = [n for n in args.classes_present if not 1 <= n <= args.num_classes]
+    wrong = _what_is_wrong(args)
+    if not wrong and not cpu and not torch.cuda.is_available():
+        wrong = '--device cuda needs a GPU that PyTorch sees (torch.cuda.is_available() is False)'
     if wrong:
-        parser.error(f'--classes-present {wrong[0]} is not within 1 and --num-classes {args.num_classes}')
-    if not cpu and not torch.cuda.is_available():
-        parser.error('--device cuda needs a GPU that PyTorch sees (torch.cuda.is_available() is False)')
+        parser.error(wrong)
     return args
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config with its overrides.
+def _what_is_wrong(args: argparse.Namespace) -> str | None:
+    """A message on arguments that parse, but do not do."""
+    for name in ('batch_size', 'inference_batch_size', 'released_steps', 'repeats', 'threads'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            return f'--{name.replace("_", "-")} must be at least 1, got {value}'
+    if args.batch_size < 2:
+        return '--batch-size must be at least 2: batch norms after a global pooling cannot train on one value'
+    if not args.estimator and not args.variant:
+        return 'nothing to measure: give --estimator or --variant'
+    for classes in args.classes_present:
+        if not 1 <= classes <= args.num_classes:
+            return f'--classes-present {classes} is not within 1 and --num-classes {args.num_classes}'
+    return None
 
-    Raises:
-        FileNotFoundError: No such config.
-    """
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'no config at {args.config}; the configs of this project are in configs/')
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    return cfg
 
-
-def measure(args: argparse.Namespace, console: Console) -> dict:
-    """All measurements.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        console (Console): Where progress goes.
-
-    Returns:
-        dict: What goes to JSON; see the module.
-    """
-    device = torch.device(args.device)
-    threads = args.threads or torch.get_num_threads()
-    # On a CPU memory is measured in forked processes, which do not survive the thread pool of the parent.
-    torch.set_num_threads(1 if device.type == 'cpu' else threads)
-    model = build_model(load_config(args), args.num_classes, device)
-    contenders = our_contenders(model, [*args.estimator, *args.variant])
-    if not args.skip_reference:
-        contenders.insert(0, released_contender(model, copy.deepcopy(model.segmentor), args.released_steps))
-
-    def prepare(classes: int) -> tuple[dict[str, Batch], dict[str, int]]:
-        """Batches and the number of classes in their labels; one state of all segmentors."""
-        shapes = (args.batch_size, args.size), (args.inference_batch_size, args.inference_size)
-        batches = {task: make_batch(*shape, classes, device) for task, shape in zip(TASKS, shapes)}
-        found = dict(train=classes, inference=teach(model, batches['inference']))
-        for contender in contenders:
-            contender.segmentor.load_state_dict(model.segmentor.state_dict())
-        return batches, found
-
-    memory, results = {}, {}
-    with console.status('measuring memory'):
-        for classes in args.classes_present:
-            batches, _ = prepare(classes)
-            for task in ('inference', 'train'):  # Training changes the weights, and with them the predicted classes.
-                for contender in contenders:
-                    memory[classes, task, contender.name] = peak_memory(
-                        lambda who=contender, what=task, on=batches: who.run(what, on[what]), device
-                    )
-    torch.set_num_threads(threads)
-    with console.status('measuring time') as status:
-        for classes in args.classes_present:
-            batches, found = prepare(classes)
-            for task in ('inference', 'train'):
-                status.update(f'measuring time: {task}, {classes} classes')
-                rows = compare(contenders, task, batches[task], args.repeats, device)
-                results[task, classes] = [
-                    dict(
-                        task=task,
-                        classes_present=classes,
-                        classes=found[task],
-                        memory_bytes=memory[classes, task, row['implementation']],
-                        **row,
-                    )
-                    for row in rows
-                ]
-    return dict(
-        environment=dict(device=args.device, name=device_name(device), threads=threads, torch=torch.__version__),
-        settings=dict(
-            config=Path(args.config).name,
-            cfg_options={key: str(value) for key, value in (args.cfg_options or {}).items()},
-            num_classes=args.num_classes,
-            released_steps=args.released_steps,
-            repeats=args.repeats,
-            train_batch_size=args.batch_size,
-            train_size=list(args.size),
-            inference_batch_size=args.inference_batch_size,
-            inference_size=list(args.inference_size),
-        ),
-        results=[row for task in TASKS for classes in args.classes_present for row in results[task, classes]],
+def settings_of(args: argparse.Namespace) -> BenchmarkSettings:
+    """What the command line asks for."""
+    return BenchmarkSettings(
+        config=args.config,
+        cfg_options=args.cfg_options or {},
+        device=args.device,
+        threads=args.threads,
+        num_classes=args.num_classes,
+        classes_present=args.classes_present,
+        contenders=[*args.estimator, *args.variant],
+        reference=not args.skip_reference,
+        released_steps=args.released_steps,
+        repeats=args.repeats,
+        train_batch_size=args.batch_size,
+        train_size=tuple(args.size),
+        inference_batch_size=args.inference_batch_size,
+        inference_size=tuple(args.inference_size),
     )
+
+
+def show(console: Console, report: dict[str, Any]) -> None:
+    """Print the tables."""
+    environment = report['environment']
+    console.print(
+        f'{environment["name"]}, {environment["threads"]} thread(s), torch {environment["torch"]}: '
+        f'times and their ratios hold for this machine and this run'
+    )
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in report['results']:
+        groups.setdefault((row['task'], row['classes_present']), []).append(row)
+    for (task, _), rows in groups.items():
+        batch_size, (height, width) = (report['settings'][f'{task}_{what}'] for what in ('batch_size', 'size'))
+        title = f'{task}, {batch_size} x {height}x{width}, {rows[0]["classes"]} classes in the labels'
+        console.print(_cost_table(rows, title))
+        console.print(_part_table(rows))
+
+
+def _cost_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    table = Table(title=title, title_justify='left')
+    for name in COLUMNS:
+        table.add_column(name, justify='right' if name else 'left', no_wrap=bool(name))
+    for row in rows:
+        table.add_row(*_cells(row, rows[0]))
+    return table
+
+
+def _part_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title='its parts in ms', title_justify='left')
+    names = [name for name in PARTS if any(name in row['parts'] for row in rows)]
+    for name in ('', *names):
+        table.add_column(name, justify='right' if name else 'left')
+    for row in rows:
+        table.add_row(row['implementation'], *(f'{1e3 * row["parts"].get(name, 0):.1f}' for name in names))
+    return table
+
+
+def _cells(row: dict[str, Any], first: dict[str, Any]) -> list[str]:
+    seconds, speedup, memory = row['seconds'], row['speedup'], row['memory_bytes']
+    less = '-' if memory is None or speedup is None or memory <= 0 else f'{first["memory_bytes"] / memory:.2f}'
+    return [
+        row['implementation'],
+        '{median:.1f} ({min:.1f}-{max:.1f})'.format(**{key: 1e3 * seconds[key] for key in ('median', 'min', 'max')}),
+        '-' if speedup is None else '{median:.2f} ({min:.2f}-{max:.2f})'.format(**speedup),
+        '-' if memory is None else f'{memory / 2**20:.0f} MiB',
+        less,
+        f'{row["forward_images"]:g}',
+        f'{row["backward_images"]:g}',
+        str(row['autograd_calls']),
+        f'{row["flops"] / 1e9:.2f}',
+        f'{row["flops_fusion"] / 1e9:.2f}',
+    ]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -348,11 +215,10 @@ def main(argv: list[str] | None = None) -> None:
     args, console = parse_args(argv), Console()
     if not console.is_terminal:
         console.width = 180  # A file has no edge to keep to.
-    report = measure(args, console)
+    with console.status('measuring memory') as status:
+        report = run_benchmark(settings_of(args), status.update)
     show(console, report)
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
+    write_text(args.json, json_text(report))
 
 
 if __name__ == '__main__':

@@ -23,66 +23,54 @@ Examples:
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DefaultScope
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table as RichTable
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # Also where this file is imported from elsewhere.
-from _evidence import (
-    TARGETS,
-    Observation,
-    Stat,
-    Table,
-    evidence_of,
-    observe,
-    own_setting,
-    read_batches,
-    target_of,
-    verdicts,
-)
-from _evidence_compare import compare, distinct_attributions, scorer_of, settings_to_compare
-
+from mmfusion.analysis.definitions import distinct_attributions, settings_to_compare
+from mmfusion.analysis.evidence import TARGETS, Observation, Stat, observe, target_of, verdicts
+from mmfusion.analysis.evidence_report import Case, compare_on, evidence_report, how_told, plain_table, read_case
+from mmfusion.analysis.report_files import json_text, write_text
+from mmfusion.analysis.scenes import build_dataset
+from mmfusion.analysis.share_settings import Setting, own_setting
+from mmfusion.analysis.tables import Sheet
 from mmfusion.apis import FusionInferencer
-from mmfusion.apis.inputs import dataset_config
-from mmfusion.registry import DATASETS
+from mmfusion.command_line import EXPECTED_ERRORS, add_device, model_parser, print_error
 
 SCENES = 80
 REFERENCE_NODES = 64
-# What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
-EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
 
 
-@dataclass
-class Sheet:
-    """A table for readers."""
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    note: str
-
-    def to_rich(self) -> RichTable:
-        """For the terminal."""
-        table = RichTable(title=self.title, title_justify='left', caption=self.note, caption_justify='left')
-        for i, name in enumerate(self.header):  # Headings may fold, figures may not.
-            table.add_column(name, justify='right' if i else 'left', min_width=max(len(row[i]) for row in self.rows))
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-    def to_markdown(self) -> str:
-        """For a file; bars inside a cell are escaped."""
-        lines = [self.header, ['---'] + ['---:'] * (len(self.header) - 1), *self.rows]
-        cells = [' | '.join(cell.replace('|', '\\|') for cell in line) for line in lines]
-        return '\n'.join([f'## {self.title}', '', *(f'| {line} |' for line in cells), '', self.note, ''])
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = model_parser(__doc__)
+    parser.add_argument(
+        '--scenes',
+        type=int,
+        metavar='N',
+        help=f'look at the first N scenes (default: {SCENES}, or all if there are fewer)',
+    )
+    parser.add_argument('--compare', action='store_true', help='also compare other ways to tell the share (4.)')
+    parser.add_argument(
+        '--reference-nodes',
+        type=int,
+        metavar='N',
+        help=f'nodes of the integral that --compare takes for exact (default: {REFERENCE_NODES})',
+    )
+    add_device(parser)
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all numbers as JSON')
+    parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')
+    args = parser.parse_args(argv)
+    if args.reference_nodes is not None and not args.compare:
+        parser.error('--reference-nodes goes with --compare')
+    if args.reference_nodes is not None and args.reference_nodes < 1:
+        parser.error(f'--reference-nodes must be at least 1, got {args.reference_nodes}')
+    return args
 
 
 def cell(stat: Stat | None, decimals: int = 2) -> str:
@@ -204,102 +192,41 @@ def choose_scenes(dataset: BaseDataset, scenes: int | None) -> int:
     return min(SCENES, len(dataset)) if scenes is None else scenes
 
 
-def run(args: argparse.Namespace) -> tuple[dict, list[Sheet]]:
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[Sheet]]:
     """Measure; returns what --json writes, and the tables.
 
     Raises:
         ValueError: The test data do not state where the evidence is, or do not go with the model.
     """
-    fuse = FusionInferencer(args.config, args.checkpoint, args.device)
-    model, config = fuse.model, dataset_config(fuse.cfg)
-    if not config:
-        raise ValueError('the config has no test data (test_dataloader.dataset)')
-    with DefaultScope.overwrite_default_scope(fuse.cfg.get('default_scope') or 'mmfusion'):
-        dataset = DATASETS.build(config)
-    evidence, classes = evidence_of(dataset), tuple(dataset.metainfo['classes'])
-    if len(classes) != model.num_classes:
-        raise ValueError(
-            f'the model has {model.num_classes} classes, but the test data {len(classes)}: {", ".join(classes)}'
-        )
+    inferencer = FusionInferencer(args.config, args.checkpoint, args.device)
+    dataset = build_dataset(inferencer)
     scenes = choose_scenes(dataset, args.scenes)
-    batches = read_batches(model, dataset, scenes, fuse.cfg.test_dataloader.get('batch_size') or 1, fuse.device)
-    own = own_setting(model)
-    observation = observe(model, batches, evidence)
-    sheets = [sheet(observation, classes, evidence) for sheet in (share_sheet, follow_sheet, verdict_sheet)]
-    how = f'{own.score}, {own.baseline}, {own.how()}, smoothing {own.smoothing:g}'
-    used = (
-        'as the fusion computes it'
-        if observation.attributed
-        else (f'by the defaults of UAAFusion; {type(model.fusion).__name__} does not use it')
-    )
-    source = getattr(model.fusion, 'label_source', 'sources')
-    predicted = 'the mean image' if source == 'mean' else 'both images, by the mean of their scores'
-    sheets[0].note += f' Told {used}: {how}. Labels are predicted from {predicted}.'
+    case = read_case(inferencer, dataset, scenes)
+    own, observation = own_setting(case.model), observe(case.model, case.batches, case.evidence)
+    sheets = [make(observation, case.classes, case.evidence) for make in (share_sheet, follow_sheet, verdict_sheet)]
+    sheets[0].note += ' ' + how_told(case.model, own, observation.attributed)
     if own.estimator in ('multiplexed', 'banzhaf'):
         sheets[0].note += (
             ' Random signs are those of a prediction, one draw for all scenes; the other rows of '
             '--compare draw anew for every batch, so that a mean does not hang on one draw.'
         )
-    report = dict(
-        config=args.config,
-        checkpoint=args.checkpoint,
-        scenes=scenes,
-        setting=asdict(own),
-        classes=[dict(name=name, evidence=sensor) for name, sensor in zip(classes, evidence)],
-        **asdict(observation),
-        verdicts={key: verdicts(table, classes, evidence) for key, table in observation.shares.items()},
-    )
+    report = dict(config=args.config, checkpoint=args.checkpoint, scenes=scenes)
+    report.update(evidence_report(case, own, observation))
     if args.compare:
         nodes = args.reference_nodes or REFERENCE_NODES
-        settings = settings_to_compare(own, logits=model.out_channels > 1)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task('attributing', total=len(batches) * distinct_attributions(settings, nodes))
-            rows = compare(
-                lambda score: scorer_of(model, score),
-                batches,
-                settings,
-                classes,
-                evidence,
-                nodes,
-                lambda: progress.advance(task),
-            )
-        sheets.append(comparison_sheet(rows, classes, nodes))
-        report['comparison'] = [dict(row, shares=_plain(row['shares'])) for row in rows]
+        rows = compare(case, own, nodes)
+        sheets.append(comparison_sheet(rows, case.classes, nodes))
+        report['comparison'] = [dict(row, shares=plain_table(row['shares'])) for row in rows]
         report['reference_nodes'] = nodes
     return report, sheets
 
 
-def _plain(table: Table) -> dict:
-    return {daytime: [None if stat is None else asdict(stat) for stat in row] for daytime, row in table.items()}
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, or name of a config of this project')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument(
-        '--scenes',
-        type=int,
-        metavar='N',
-        help=f'look at the first N scenes (default: {SCENES}, or all if there are fewer)',
-    )
-    parser.add_argument('--compare', action='store_true', help='also compare other ways to tell the share (4.)')
-    parser.add_argument(
-        '--reference-nodes',
-        type=int,
-        metavar='N',
-        help=f'nodes of the integral that --compare takes for exact (default: {REFERENCE_NODES})',
-    )
-    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write all numbers as JSON')
-    parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')
-    args = parser.parse_args(argv)
-    if args.reference_nodes is not None and not args.compare:
-        parser.error('--reference-nodes goes with --compare')
-    if args.reference_nodes is not None and args.reference_nodes < 1:
-        parser.error(f'--reference-nodes must be at least 1, got {args.reference_nodes}')
-    return args
+def compare(case: Case, own: Setting, nodes: int) -> list[dict[str, Any]]:
+    """Other ways to tell the share, with a bar on the error stream."""
+    settings = settings_to_compare(own, logits=case.model.out_channels > 1)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task('attributing', total=len(case.batches) * distinct_attributions(settings, nodes))
+        return compare_on(case, settings, nodes, lambda: progress.advance(task))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -312,13 +239,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         report, sheets = run(args)
         head = f'{Path(args.config).stem}, {Path(args.checkpoint).name}, {report["scenes"]} unseen scenes'
-        markdown = '\n'.join([f'# {head}', '', *(sheet.to_markdown() for sheet in sheets)])
-        for path, text in ((args.json, json.dumps(report, indent=2) + '\n'), (args.out_md, markdown)):
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-    except EXPECTED as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        write_text(args.json, json_text(report))
+        write_text(args.out_md, '\n'.join([f'# {head}', '', *(sheet.to_markdown() for sheet in sheets)]))
+    except EXPECTED_ERRORS as error:
+        print_error(error)
         return 1
     # A file or a pipe has no width; folded cells would be no use there.
     console = Console(width=None if sys.stdout.isatty() else 250)

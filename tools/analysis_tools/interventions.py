@@ -23,290 +23,28 @@ JSON: `config`, `checkpoint`, `scenes`, `batch_size`, `classes`, `left_out` (nam
 """
 
 import argparse
-import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from mmengine.dataset import BaseDataset
-from mmengine.registry import DefaultScope
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # Also where this file is imported from elsewhere.
-from _interventions import INTERVENTIONS, Intervention, attention_effect, measure, resized
+from mmfusion.analysis.intervention_report import LABELS, intervention_report
+from mmfusion.analysis.interventions import load_uaafusion
+from mmfusion.analysis.report_files import json_text, write_text
+from mmfusion.analysis.tables import Sheet
+from mmfusion.command_line import EXPECTED_ERRORS, add_device, model_parser, print_error
 
-from mmfusion.apis import FusionInferencer
-from mmfusion.apis.inputs import dataset_config
-from mmfusion.datasets import SyntheticThermalScenes
-from mmfusion.models import UAAFusion
-from mmfusion.registry import DATASETS
-
-LABELS = ('predicted', 'given')
 SIZES = (128, 256, 512)
 SMALLEST = 32  # The blurred baseline of the attribution looks 15 pixels far.
-# What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
-EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
-Row = list[str]
-
-
-def load(config: str, checkpoint: str, device: str | None) -> FusionInferencer:
-    """A trained model with a UAAFusion.
-
-    Raises:
-        ValueError: The fusion is another one; or see :class:`FusionInferencer`.
-    """
-    loaded = FusionInferencer(config, checkpoint, device)
-    if not isinstance(loaded.model.fusion, UAAFusion):
-        raise ValueError(
-            f'the fusion of the config is a {type(loaded.model.fusion).__name__}, which has no weights '
-            'and no attention to change; give a config whose model.fusion is a UAAFusion'
-        )
-    return loaded
-
-
-def build_dataset(loaded: FusionInferencer, **options: object) -> BaseDataset:
-    """The test data set of the config, with some options replaced.
-
-    Raises:
-        ValueError: The config has none, or it is empty.
-    """
-    config = dataset_config(loaded.cfg)
-    if not config:
-        raise ValueError('the config has no test data (test_dataloader.dataset)')
-    with DefaultScope.overwrite_default_scope(loaded.cfg.get('default_scope') or 'mmfusion'):
-        dataset = DATASETS.build({**config, **options})
-    if not len(dataset):
-        raise ValueError('the test data of the config is empty')
-    return dataset
-
-
-def read(dataset: BaseDataset, index: int) -> dict:
-    """One pair as it leaves the test pipeline.
-
-    Raises:
-        ValueError: The pipeline rejects it.
-    """
-    packed = dataset[index]
-    if packed is None:
-        raise ValueError(f'the test pipeline of the config rejects pair {index}')
-    return packed
-
-
-def chunk(number: int, size: int) -> list[range]:
-    """Indices of batches, as a data loader makes them.
-
-    Args:
-        number (int): Pairs.
-        size (int): Pairs per batch.
-
-    Returns:
-        list[range]: A last single one joins the batch before, unless all are single: it needs a neighbour.
-
-    Examples:
-        >>> chunk(5, 2), chunk(2, 1)
-        ([range(0, 2), range(2, 5)], [range(0, 1), range(1, 2)])
-    """
-    starts = list(range(0, number, size))
-    if size > 1 and len(starts) > 1 and number - starts[-1] == 1:
-        starts.pop()
-    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], number])]
-
-
-def possible(fusion: UAAFusion, batches: Sequence[range]) -> list[Intervention]:
-    """Interventions that can do something: attention may be switched off, and a single pair has no neighbour."""
-    single = any(len(batch) < 2 for batch in batches)
-    return [
-        one
-        for one in INTERVENTIONS
-        if not (one.attention and fusion.attention is None) and not (one.needs_neighbour and single)
-    ]
-
-
-def evaluator_options(loaded: FusionInferencer) -> dict:
-    """Options of the config's mIoU that change its value."""
-    evaluators = loaded.cfg.get('test_evaluator') or []
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        if str(evaluator.get('type')).endswith('IoUMetric'):
-            return {key: evaluator[key] for key in ('ignore_index', 'nan_to_num') if key in evaluator}
-    return {}
-
-
-def _quiet(items: Sequence, title: str) -> Iterator:
-    """A bar, where somebody sees it."""
-    console = Console(stderr=True)
-    return iter(track(items, title, console=console, transient=True, disable=not console.is_terminal))
-
-
-def measure_sizes(
-    loaded: FusionInferencer, dataset: BaseDataset, sizes: Sequence[int], scenes: int, labels: str, ignore_index: int
-) -> list[dict]:
-    """Effect of the attention by image size and normalisation; the entries of ``sizes`` in the JSON file."""
-    model, rows = loaded.model, []
-    for normalization in dict.fromkeys((model.fusion.attention, 'none')):
-        for source in ('resized', 'drawn') if isinstance(dataset, SyntheticThermalScenes) else ('resized',):
-            for size in sizes:
-                data = dataset
-                if source == 'drawn':
-                    data = build_dataset(loaded, size=(size, size), num_scenes=scenes, cache=False)
-                order = _quiet(range(scenes), f'{normalization}, {source}, {size} pixels')
-                pairs = (read(data, i) if source == 'drawn' else resized(read(data, i), size) for i in order)
-                effect = attention_effect(model, pairs, normalization, labels, ignore_index)
-                rows.append(dict(scenes=source, size=size, attention=normalization, **effect))
-    return rows
-
-
-def run(args: argparse.Namespace) -> dict:
-    """Measure all that is asked for; see the module for what is returned.
-
-    Raises:
-        ValueError: See :func:`load`, :func:`build_dataset` and :func:`measure`.
-    """
-    loaded = load(args.config, args.checkpoint, args.device)
-    dataset, model = build_dataset(loaded), loaded.model
-    classes = list(dataset.metainfo['classes'])
-    options = evaluator_options(loaded)
-    number = min(len(dataset), args.limit or len(dataset))
-    batch_size = args.batch_size or loaded.cfg.test_dataloader.get('batch_size', 1)
-    batches = chunk(number, batch_size)
-    kinds = LABELS if args.labels == 'both' else (args.labels,)
-    report = dict(
-        config=str(args.config),
-        checkpoint=str(args.checkpoint),
-        scenes=number,
-        batch_size=batch_size,
-        classes=classes,
-        interventions={},
-        sizes=[],
-        size_labels=kinds[0],
-        size_scenes=min(args.size_scenes, number),
-    )
-    chosen = possible(model.fusion, batches)
-    report['left_out'] = [one.name for one in INTERVENTIONS if one not in chosen]
-    for kind in kinds:
-        packed = ([read(dataset, i) for i in batch] for batch in _quiet(batches, f'{kind} labels'))
-        report['interventions'][kind] = measure(model, packed, chosen, len(classes), kind, **options)
-    if model.fusion.attention is not None:
-        report['sizes'] = measure_sizes(
-            loaded, dataset, args.sizes, report['size_scenes'], kinds[0], options.get('ignore_index', 255)
-        )
-    return report
-
-
-def _cell(value: float, style: str) -> str:
-    return '-' if math.isnan(value) else format(value, style)
-
-
-def _difference(row: dict) -> str:
-    error = row['standard_error']
-    return _cell(row['mIoU_difference'], '+.2f') + ('' if math.isnan(error) else f' ± {error:.2f}')
-
-
-def tables(report: dict) -> list[tuple[str, Row, list[Row]]]:
-    """What is shown of a report.
-
-    Args:
-        report (dict): See the module.
-
-    Returns:
-        list: Title, header and rows of each table.
-    """
-    shown, classes = [], report['classes']
-    for kind, rows in report['interventions'].items():
-        about = f'{kind} labels, {report["scenes"]} scenes'
-        shown.append(
-            (
-                f'Interventions, {about}: IoU in %, change of the fused luminance in grey levels',
-                ['intervention', 'mIoU', 'difference', *classes, 'change'],
-                [
-                    [
-                        row['intervention'],
-                        _cell(row['mIoU'], '.2f'),
-                        _difference(row),
-                        *(_cell(value, '.2f') for value in row['IoU']),
-                        _cell(row['change'], '.2f'),
-                    ]
-                    for row in rows
-                ],
-            )
-        )
-        shown.append(
-            (
-                f'Change of the fused luminance within the true regions, {about}: grey levels',
-                ['intervention', *classes],
-                [[row['intervention'], *(_cell(value, '.2f') for value in row['change_by_class'])] for row in rows[1:]],
-            )
-        )
-    if report['sizes']:
-        shown.append(
-            (
-                f'Effect of the attention by image size, {report["size_labels"]} labels, {report["size_scenes"]} '
-                'scenes: spread of the gate, change of the fused luminance in grey levels',
-                ['attention', 'scenes', 'size', 'gate std', 'change'],
-                [
-                    [
-                        row['attention'],
-                        row['scenes'],
-                        str(row['size']),
-                        _cell(row['gate_std'], '.3g'),
-                        _cell(row['change'], '.3g'),
-                    ]
-                    for row in report['sizes']
-                ],
-            )
-        )
-    return shown
-
-
-def to_rich(title: str, header: Row, rows: list[Row]) -> Table:
-    """A table for the terminal."""
-    table = Table(title=title)
-    for i, name in enumerate(header):
-        # Narrow terminals break headers, never numbers.
-        width = max((len(row[i]) for row in rows), default=0)
-        table.add_column(name, justify='right' if i else 'left', overflow='fold', min_width=width)
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def to_markdown(title: str, header: Row, rows: list[Row]) -> str:
-    """A table for a page.
-
-    Examples:
-        >>> print(to_markdown('Title', ['name', 'value'], [['a', '1']]))
-        **Title**
-        <BLANKLINE>
-        | name | value |
-        | --- | ---: |
-        | a | 1 |
-        <BLANKLINE>
-    """
-    lines = [header, ['---', *['---:'] * (len(header) - 1)], *rows]
-    return '\n'.join([f'**{title}**', '', *(f'| {" | ".join(line)} |' for line in lines), ''])
-
-
-def without_nan(value: object) -> object:
-    """JSON knows no NaN; null instead.
-
-    Examples:
-        >>> without_nan(dict(a=[1.0, math.nan], b='x'))
-        {'a': [1.0, None], 'b': 'x'}
-    """
-    if isinstance(value, dict):
-        return {key: without_nan(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [without_nan(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, or name of a config of this project')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser = model_parser(__doc__)
     parser.add_argument(
         '--labels',
         choices=[*LABELS, 'both'],
@@ -324,7 +62,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help=f'sides in pixels (default: {" ".join(map(str, SIZES))}); none to leave this part out',
     )
     parser.add_argument('--size-scenes', type=int, default=4, metavar='N', help='pairs for --sizes (default: 4)')
-    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
+    add_device(parser)
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')
     args = parser.parse_args(argv)
@@ -337,6 +75,77 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure all that is asked for; see the module for what is returned.
+
+    Raises:
+        ValueError: The model has no UAAFusion, or the config no test data with labels.
+    """
+    inferencer = load_uaafusion(args.config, args.checkpoint, args.device)
+    labels = LABELS if args.labels == 'both' else (args.labels,)
+    report = intervention_report(
+        inferencer, labels, args.limit, args.batch_size, args.sizes, args.size_scenes, _progress
+    )
+    return dict(config=str(args.config), checkpoint=str(args.checkpoint), **report)
+
+
+def _progress(items: Sequence, title: str) -> Iterable:
+    """A bar, where somebody sees it."""
+    console = Console(stderr=True)
+    return iter(track(items, title, console=console, transient=True, disable=not console.is_terminal))
+
+
+def sheets_of(report: dict[str, Any]) -> list[Sheet]:
+    """What is shown of a report; see the module."""
+    sheets = []
+    for labels, rows in report['interventions'].items():
+        about = f'{labels} labels, {report["scenes"]} scenes'
+        sheets += [_miou_sheet(rows, report['classes'], about), _change_sheet(rows, report['classes'], about)]
+    if report['sizes']:
+        sheets.append(_size_sheet(report))
+    return sheets
+
+
+def _miou_sheet(rows: Sequence[dict], classes: Sequence[str], about: str) -> Sheet:
+    lines = []
+    for row in rows:
+        ious = [_cell(value, '.2f') for value in row['IoU']]
+        lines.append(
+            [row['intervention'], _cell(row['mIoU'], '.2f'), _difference(row), *ious, _cell(row['change'], '.2f')]
+        )
+    title = f'Interventions, {about}: IoU in %, change of the fused luminance in grey levels'
+    return Sheet(title, ['intervention', 'mIoU', 'difference', *classes, 'change'], lines)
+
+
+def _change_sheet(rows: Sequence[dict], classes: Sequence[str], about: str) -> Sheet:
+    lines = []
+    for row in rows[1:]:
+        lines.append([row['intervention'], *(_cell(value, '.2f') for value in row['change_by_class'])])
+    title = f'Change of the fused luminance within the true regions, {about}: grey levels'
+    return Sheet(title, ['intervention', *classes], lines)
+
+
+def _size_sheet(report: dict[str, Any]) -> Sheet:
+    lines = []
+    for row in report['sizes']:
+        effect = [_cell(row['gate_std'], '.3g'), _cell(row['change'], '.3g')]
+        lines.append([row['attention'], row['scenes'], str(row['size']), *effect])
+    title = (
+        f'Effect of the attention by image size, {report["size_labels"]} labels, {report["size_scenes"]} '
+        'scenes: spread of the gate, change of the fused luminance in grey levels'
+    )
+    return Sheet(title, ['attention', 'scenes', 'size', 'gate std', 'change'], lines)
+
+
+def _cell(value: float, style: str) -> str:
+    return '-' if math.isnan(value) else format(value, style)
+
+
+def _difference(row: dict) -> str:
+    error = row['standard_error']
+    return _cell(row['mIoU_difference'], '+.2f') + ('' if math.isnan(error) else f' ± {error:.2f}')
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
@@ -346,22 +155,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         report = run(args)
-        shown = tables(report)
-        for path, text in (
-            (args.json, json.dumps(without_nan(report), indent=2) + '\n'),
-            (args.out_md, '\n'.join(to_markdown(*table) for table in shown)),
-        ):
-            if path:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-    except EXPECTED as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        sheets = sheets_of(report)
+        write_text(args.json, json_text(report))
+        write_text(args.out_md, '\n'.join(sheet.to_markdown('**{}**') for sheet in sheets))
+    except EXPECTED_ERRORS as error:
+        print_error(error)
         return 1
     console = Console()
     if not console.is_terminal:  # A file has no width to fit.
         console.width = max(console.width, 160)
-    for table in shown:
-        console.print(to_rich(*table))
+    for sheet in sheets:
+        console.print(sheet.to_rich(title_justify='center'))
     if report['left_out']:
         console.print(
             f'left out, because the fusion has no attention or a batch is a single pair: '

@@ -1,4 +1,4 @@
-"""tools/analysis_tools/benchmark.py and its parts."""
+"""tools/analysis_tools/benchmark.py."""
 
 import json
 import os
@@ -6,11 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from torch import nn
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / 'tools/analysis_tools/benchmark.py'
@@ -20,10 +18,8 @@ VARIANTS = ('gradient-free', 'bfloat16', 'checkpointed')
 
 
 @pytest.fixture
-def part(monkeypatch, load_tool):
-    """Function of a name in tools/analysis_tools that imports it."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools/analysis_tools'))
-    return lambda name: load_tool(f'analysis_tools/{name}.py')
+def tool(load_tool):
+    return load_tool('analysis_tools/benchmark.py')
 
 
 @pytest.fixture(scope='module')
@@ -87,190 +83,6 @@ def finished(run, tmp_path_factory):
     return json.loads(target.read_text()), process.stdout
 
 
-# What is compared ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(('size', 'classes'), [((4, 128), 14), ((8, 33), 6), ((3, 5), 5), ((2, 7), 1)])
-def test_stripes(part, size, classes):
-    labels = part('_contenders').striped_labels(3, size, classes)
-    assert labels.shape == (3, *size)
-    for label in labels:
-        ids, pixels = label.unique(return_counts=True)
-        assert ids.tolist() == list(range(classes))
-        assert pixels.max() - pixels.min() <= size[0]  # One column.
-        assert torch.equal(label, label[:1].expand_as(label))
-
-
-def test_stripes_need_columns(part):
-    with pytest.raises(ValueError, match='6 stripes do not fit on 5 columns'):
-        part('_contenders').striped_labels(1, (9, 5), 6)
-
-
-@pytest.fixture
-def cast(part, config):
-    """Tiny model, the module, and all contenders on it."""
-    module, device = part('_contenders'), torch.device('cpu')
-    model = module.build_model(Config.fromfile(config), 5, device)
-    segmentor = module.build_model(Config.fromfile(config), 5, device).segmentor
-    contenders = [module.released_contender(model, segmentor, RELEASED_STEPS)]
-    return module, model, [*contenders, *module.our_contenders(model, [*ESTIMATORS, *VARIANTS])]
-
-
-def test_batch(cast):
-    module, *_ = cast
-    batch = module.make_batch(2, (24, 32), 4, torch.device('cpu'))
-    assert batch.inputs.shape == (2, 4, 24, 32)
-    assert 0 <= batch.inputs.min() < batch.inputs.max() <= 1
-    assert torch.equal(batch.labels, module.striped_labels(2, (24, 32), 4))
-    assert torch.equal(batch.inputs, module.make_batch(2, (24, 32), 4, torch.device('cpu')).inputs)
-    means = [batch.inputs[:, 3][batch.labels == c].mean() for c in range(4)]
-    assert np.ptp(means) > 0.1  # The classes can be told apart.
-
-
-def test_taught_segmentor_predicts_the_classes(cast):
-    module, model, _ = cast
-    for classes in (2, 4):
-        batch = module.make_batch(3, (32, 48), classes, torch.device('cpu'))
-        assert module.teach(model, batch) == classes
-        with torch.no_grad():
-            assert len(model.eval().fuse(batch.inputs)[1].labels.unique()) == classes
-    assert {m.momentum for m in model.modules() if isinstance(m, nn.BatchNorm2d)} == {0.1}
-
-
-def test_same_segmentor_same_loss(cast):
-    """Both compute with the same weights, and each moves its own."""
-    module, _, contenders = cast
-    batch = module.make_batch(2, (24, 32), CLASSES, torch.device('cpu'))
-    released, ours = contenders[:2]
-    states = [contender.segmentor.state_dict() for contender in (released, ours)]
-    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    assert released.segmentor is not ours.segmentor
-    for contender in contenders:
-        before = {name: parameter.clone() for name, parameter in contender.model.named_parameters()}
-        contender.run('train', batch)
-        moved = {name for name, new in contender.model.named_parameters() if not torch.equal(before[name], new)}
-        assert {f'segmentor.{name}' for name, _ in contender.segmentor.named_parameters()} < moved
-        if contender.name == 'released':
-            assert 'network.blockflow.0.lstm.conv_xi.weight' in moved
-            assert not any('blockflow.1.lstm' in name for name in moved)  # Idle.
-        else:
-            assert {'fusion.head.alpha', 'fusion.head.stages.0.cell.gates.weight'} < moved
-
-
-def test_batch_norms_see_every_released_pass(cast):
-    module, _, contenders = cast
-    batch = module.make_batch(2, (24, 32), CLASSES, torch.device('cpu'))
-    for contender, passes in zip(contenders, (2 * RELEASED_STEPS + STAGES - 1 + 3, 1, 1, 1)):
-        norm = next(m for m in contender.segmentor.modules() if isinstance(m, nn.BatchNorm2d))
-        before = norm.num_batches_tracked.item()
-        contender.run('train', batch)
-        assert norm.num_batches_tracked.item() - before == passes
-        contender.run('inference', batch)
-        assert norm.num_batches_tracked.item() - before == passes
-
-
-def test_class_weights_of_another_number_go(part):
-    heads = [dict(num_classes=4, loss_decode=dict(class_weight=[1.0] * n)) for n in (4, 5)]
-    segmentor = dict(decode_head=heads[0], auxiliary_head=[heads[1]])
-    part('_contenders').set_num_classes(segmentor, 5)
-    assert [head['num_classes'] for head in heads] == [5, 5]
-    assert [head['loss_decode']['class_weight'] for head in heads] == [None, [1.0] * 5]
-
-
-def test_other_models_are_refused(part, model_config, tmp_path):
-    cfg = Config(dict(model=model_config(fusion=dict(type='AverageFusion'))))
-    with pytest.raises(ValueError, match='with UAAFusion, not FusionSegmentor with AverageFusion'):
-        part('_contenders').build_model(cfg, 3, torch.device('cpu'))
-
-
-# How it is measured --------------------------------------------------------------------------------------------------
-def test_stopwatch(part, monkeypatch):
-    module = part('_measure')
-    clock = [0.0]
-    monkeypatch.setattr(module.time, 'perf_counter', lambda: clock[0])
-
-    def wait(seconds):
-        clock[0] += seconds
-
-    class Worker:
-        def inner(self):
-            wait(2)
-            return 'done'
-
-    watch, worker = module.Stopwatch(torch.device('cpu')), Worker()
-    with watch.watching([(Worker, 'inner', 'inner', ('silent',))]), watch.section('outer'):
-        wait(1)
-        assert worker.inner() == 'done'
-        with watch.section('silent'):
-            worker.inner()  # Belongs to the section that it is called from.
-        wait(4)
-    worker.inner()  # Not watched any longer.
-    assert watch.seconds == dict(outer=5, inner=2, silent=2)
-
-
-def test_counts_of_a_convolution(part):
-    conv = nn.Conv2d(3, 8, 3, padding=1)
-    forward = 2 * 5 * 4 * 6 * 3 * 8 * 9  # 2 x images x pixels x channels in x channels out x taps
-    with part('_measure').counting(conv) as counts:
-        image = torch.rand(5, 3, 4, 6, requires_grad=True)
-        output = conv(image * 1)  # PyTorch's own counter does not take a leaf.
-        torch.autograd.grad(output.sum(), image, retain_graph=True)  # For the image alone: as much as forward.
-        output.mean().backward()  # For image and weights: twice.
-        with torch.no_grad():
-            conv(image[:2].detach())
-    assert (counts.forward_images, counts.backward_images, counts.autograd_calls) == (7, 10, 2)
-    assert counts.flops == forward * (1 + 1 + 2) + forward * 2 // 5
-    conv(image).sum().backward()
-    assert counts.forward_images == 7  # Over is over.
-
-
-@pytest.mark.parametrize(
-    ('layer', 'forward'),
-    [
-        (nn.Conv2d(12, 12, 3, padding=1, groups=12), 2 * 2 * 5 * 7 * 12 * 9),
-        (nn.Conv2d(12, 8, 3, stride=2, groups=4), 2 * 2 * 2 * 3 * 3 * 8 * 9),
-        (nn.ConvTranspose2d(12, 8, 3, stride=2), 2 * 2 * 5 * 7 * 12 * 8 * 9),
-    ],
-)
-def test_operations_of_special_convolutions(part, layer, forward):
-    with part('_measure').flop_counter() as flops:
-        output = layer(torch.rand(2, 12, 5, 7, requires_grad=True) * 1)
-    assert flops.get_total_flops() == forward
-    with part('_measure').flop_counter() as flops:
-        output.sum().backward()
-    assert flops.get_total_flops() == 2 * forward
-
-
-def test_counts_once_per_backward_pass(part):
-
-    class Pyramid(nn.Module):
-        def forward(self, x):
-            return x * 2, x * 3
-
-    pyramid = Pyramid()
-    with part('_measure').counting(pyramid) as counts:
-        low, high = pyramid(torch.rand(3, 1, 2, 2, requires_grad=True))
-        (low + high).sum().backward()
-    assert counts.backward_images == 3
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason='the peak of resident memory is measured on Linux')
-def test_peak_memory(part):
-    module, mebi = part('_measure'), 2**20
-
-    def step():
-        ones = torch.ones(48 * mebi // 4)
-        del ones
-        torch.ones(mebi // 4)
-
-    # What the process took and gave back before, in large and in small pieces, does not count.
-    cycle = [torch.ones(64 * mebi // 4), *(bytearray(10_000) for _ in range(5_000))]
-    cycle.append(cycle)
-    del cycle
-    assert 46 * mebi < module.peak_memory(step, torch.device('cpu')) < 60 * mebi
-    with pytest.raises(RuntimeError, match=r'(?s)while its memory was measured.*ZeroDivisionError'):
-        module.peak_memory(lambda: 1 / 0, torch.device('cpu'))
-
-
-# The tool ------------------------------------------------------------------------------------------------------------
 def rows_of(report):
     return {(row['task'], row['implementation']): row for row in report['results']}
 
@@ -456,24 +268,23 @@ def test_without_the_reference(run, tmp_path):
         (('--estimator', 'best'), "invalid choice: 'best'"),
     ],
 )
-def test_messages(part, capsys, monkeypatch, arguments, message):
+def test_messages(tool, capsys, monkeypatch, arguments, message):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(SystemExit) as end:
-        part('benchmark').main(list(arguments))
+        tool.main(list(arguments))
     assert end.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_missing_config(part):
+def test_missing_config(tool):
     with pytest.raises(FileNotFoundError, match=r'no config at nowhere\.py'):
-        part('benchmark').main(['--config', 'nowhere.py'])
+        tool.main(['--config', 'nowhere.py'])
 
 
-def test_defaults(part, monkeypatch):
-    module = part('benchmark')
-    args = module.parse_args([])
+def test_defaults(tool, monkeypatch):
+    args = tool.parse_args([])
     assert Path(args.config).is_file()
     assert (args.inference_batch_size, args.inference_size) == (2, [128, 128])
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    args = module.parse_args(['--device', 'cuda'])
+    args = tool.parse_args(['--device', 'cuda'])
     assert (args.inference_batch_size, args.inference_size) == (1, [480, 640])

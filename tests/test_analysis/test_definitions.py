@@ -1,32 +1,19 @@
-"""The comparison of tools/analysis_tools/evidence.py, on scorers whose evidence is known in closed form."""
-
-import importlib
+"""Definitions of the share side by side, on scorers whose evidence is known in closed form."""
 
 import numpy as np
 import pytest
 import torch
+
+from mmfusion.analysis.definitions import ScoreView, compare_definitions, distinct_attributions, settings_to_compare
+from mmfusion.analysis.scenes import SceneBatch
+from mmfusion.analysis.share_settings import Setting, attribute
 
 CLASSES = ('background', 'warm', 'printed', 'vehicle')
 EVIDENCE = ['both', 'infrared', 'visible', 'both']
 
 
 @pytest.fixture
-def tool(load_tool):
-    return load_tool('analysis_tools/evidence.py')
-
-
-@pytest.fixture
-def numbers(tool):
-    return importlib.import_module('_evidence')
-
-
-@pytest.fixture
-def comparing(tool):
-    return importlib.import_module('_evidence_compare')
-
-
-@pytest.fixture
-def scenes(numbers):
+def scenes():
     """Three scenes in two batches: every class a stripe, bright where the evidence is; and the stripes' brightness."""
     generator = torch.Generator().manual_seed(0)
     ir, vi = torch.tensor([0.5, 0.9, 0.1, 0.8]), torch.tensor([0.5, 0.1, 0.9, 0.4])
@@ -41,7 +28,7 @@ def scenes(numbers):
     labels = stripes.clone()
     labels[2][labels[2] == 3] = 255
     daytimes = ['day', 'night', 'day']
-    batches = [numbers.Batch(inputs[:2], labels[:2], daytimes[:2]), numbers.Batch(inputs[2:], labels[2:], daytimes[2:])]
+    batches = [SceneBatch(inputs[:2], labels[:2], daytimes[:2]), SceneBatch(inputs[2:], labels[2:], daytimes[2:])]
     return batches, means[:, 0], means[:, 1]
 
 
@@ -56,20 +43,20 @@ def share_by_hand(scenes, smoothing):
     return (factors * ir + smoothing) / (factors * (ir + vi) + 2 * smoothing)
 
 
-def test_compare_on_known_evidence(numbers, comparing, scenes):
+def test_compare_on_known_evidence(scenes):
     batches, *_ = scenes
     settings = [
-        numbers.Setting('own', baseline='black', estimator='banzhaf', pairs=2, seed=0),
-        numbers.Setting('', baseline='black', rule='right', smoothing=0.0),
-        numbers.Setting('', baseline='black', smoothing=0.3, steps=3),
-        numbers.Setting('', baseline='black', estimator='endpoint'),
-        numbers.Setting('', baseline='black', estimator='banzhaf', pairs=4, smoothing=0.0),
+        Setting('own', baseline='black', estimator='banzhaf', pairs=2, seed=0),
+        Setting('', baseline='black', rule='right', smoothing=0.0),
+        Setting('', baseline='black', smoothing=0.3, steps=3),
+        Setting('', baseline='black', estimator='endpoint'),
+        Setting('', baseline='black', estimator='banzhaf', pairs=4, smoothing=0.0),
     ]
     ticks = []
-    rows = comparing.compare(
-        lambda score: comparing.ScoreView(linear), batches, settings, CLASSES, EVIDENCE, 7, lambda: ticks.append(1)
+    rows = compare_definitions(
+        lambda score: ScoreView(linear), batches, settings, CLASSES, EVIDENCE, 7, lambda: ticks.append(1)
     )
-    assert len(ticks) == 2 * comparing.distinct_attributions(settings, 7) == 2 * 6
+    assert len(ticks) == 2 * distinct_attributions(settings, 7) == 2 * 6
     for row, setting in zip(rows, settings):
         by_hand = share_by_hand(scenes, setting.smoothing)
         assert (row['name'], row['smoothing'], row['how']) == (setting.name, setting.smoothing, setting.how())
@@ -89,12 +76,12 @@ def test_compare_on_known_evidence(numbers, comparing, scenes):
     assert counted == [(8, 0), (10, pytest.approx(10 * classes)), (6, pytest.approx(6 * classes)), (4, 0), (16, 0)]
 
 
-def test_difference_to_the_reference_by_hand(numbers, comparing, scenes):
+def test_difference_to_the_reference_by_hand(scenes):
     """One midpoint node takes the integral of the cube's derivative for three quarters of what it is."""
     batches, ir, vi = scenes
-    settings = [numbers.Setting('', baseline='black', steps=1, smoothing=smoothing) for smoothing in (0.2, 0.0)]
-    rows = comparing.compare(
-        lambda score: comparing.ScoreView(lambda x: x.pow(3).expand(-1, 4, -1, -1)),
+    settings = [Setting('', baseline='black', steps=1, smoothing=smoothing) for smoothing in (0.2, 0.0)]
+    rows = compare_definitions(
+        lambda score: ScoreView(lambda x: x.pow(3).expand(-1, 4, -1, -1)),
         batches,
         settings,
         CLASSES,
@@ -111,7 +98,7 @@ def test_difference_to_the_reference_by_hand(numbers, comparing, scenes):
     assert rows[1]['difference'] < 1e-5  # The factor cancels.
 
 
-def test_random_signs_differ_from_batch_to_batch_without_a_seed(numbers, comparing, scenes):
+def test_random_signs_differ_from_batch_to_batch_without_a_seed(scenes):
     """Where regions interact, one pair depends on its signs."""
     batches, *_ = scenes
     same = [batches[0], batches[0]]
@@ -120,31 +107,29 @@ def test_random_signs_differ_from_batch_to_batch_without_a_seed(numbers, compari
         return image * image.mean((2, 3), keepdim=True) * torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 4, 1, 1)
 
     def parts(seed):
-        setting = numbers.Setting('', baseline='black', estimator='banzhaf', pairs=1, seed=seed)
-        return [numbers.attribute(interacting, batch, setting, 4, number)[0] for number, batch in enumerate(same)]
+        setting = Setting('', baseline='black', estimator='banzhaf', pairs=1, seed=seed)
+        return [attribute(interacting, batch, setting, 4, number)[0] for number, batch in enumerate(same)]
 
     assert torch.equal(*parts(0))
     drawn = [parts(None) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*drawn))
     many = [
-        numbers.attribute(
-            interacting, batches[0], numbers.Setting('', baseline='black', estimator='banzhaf', pairs=1), 4, number
-        )[0]
+        attribute(interacting, batches[0], Setting('', baseline='black', estimator='banzhaf', pairs=1), 4, number)[0]
         for number in range(8)
     ]
     assert len({tuple(one.flatten().tolist()) for one in many}) > 1
 
 
-def test_log_probability(comparing):
-    view = comparing.ScoreView(lambda image: image, log=True)
+def test_log_probability():
+    view = ScoreView(lambda image: image, log=True)
     assert view(torch.tensor([1.0, 0.5, 0.0])).tolist() == pytest.approx([0.0, np.log(0.5), np.log(1e-6)])
     network = torch.nn.Dropout()
-    assert comparing.ScoreView(network).module is network  # Otherwise it could not be put into evaluation mode.
+    assert ScoreView(network).module is network  # Otherwise it could not be put into evaluation mode.
 
 
-def test_settings_to_compare(numbers, comparing):
-    own = numbers.Setting('this model', 'softmax', estimator='endpoint', seed=0)
-    settings = comparing.settings_to_compare(own)
+def test_settings_to_compare():
+    own = Setting('this model', 'softmax', estimator='endpoint', seed=0)
+    settings = settings_to_compare(own)
     assert settings[0] is own
     released = settings[1]
     assert (released.name, released.score, released.baseline, released.how(), released.smoothing, released.region) == (
@@ -165,7 +150,7 @@ def test_settings_to_compare(numbers, comparing):
         pairs={1, 2, 4},
     ).items():
         assert {getattr(one, field) for one in rest} == values, field
-    binary = comparing.settings_to_compare(own, logits=False)
+    binary = settings_to_compare(own, logits=False)
     assert [one for one in settings if one.score != 'logit'] == binary
-    sigmoid = comparing.settings_to_compare(numbers.Setting('this model', 'sigmoid'))
+    sigmoid = settings_to_compare(Setting('this model', 'sigmoid'))
     assert {one.score for one in sigmoid} == {'sigmoid', 'logit', 'log'}

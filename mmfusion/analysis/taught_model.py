@@ -1,0 +1,119 @@
+"""A model with random weights that finds the classes of striped pairs all the same."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from torch import Tensor, nn
+
+from mmfusion.models import FusionSegmentor, UAAFusion
+from mmfusion.registry import MODELS
+
+from .striped_pairs import StripedBatch
+
+
+def set_num_classes(segmentor: dict, num_classes: int) -> None:
+    """Give every head of a segmentor's config this many classes; class weights for another number are dropped.
+
+    Args:
+        segmentor (dict): Config of an mmseg segmentor; changed in place.
+        num_classes (int): Number of classes.
+
+    Examples:
+        >>> segmentor = dict(decode_head=dict(num_classes=19, loss_decode=dict(class_weight=[1.0] * 19)))
+        >>> set_num_classes(segmentor, 4)
+        >>> segmentor['decode_head']
+        {'num_classes': 4, 'loss_decode': {'class_weight': None}}
+    """
+    for key in ('decode_head', 'auxiliary_head'):
+        for head in _as_list(segmentor.get(key)):
+            head['num_classes'] = num_classes
+            for loss in _as_list(head.get('loss_decode')):
+                if len(loss.get('class_weight') or ()) not in (0, num_classes):
+                    loss['class_weight'] = None
+
+
+def _as_list(configs: Any) -> list[dict]:
+    if isinstance(configs, dict):
+        return [configs]
+    return configs or []
+
+
+def build_model(cfg: Config, num_classes: int, device: torch.device) -> FusionSegmentor:
+    """The model of a config with random weights.
+
+    Args:
+        cfg (Config): With a ``model``.
+        num_classes (int): Classes of its segmentor.
+        device (torch.device): Where it is to be.
+
+    Returns:
+        FusionSegmentor: The same weights every time.
+
+    Raises:
+        ValueError: It is no ``FusionSegmentor`` with ``UAAFusion``.
+    """
+    torch.manual_seed(0)
+    if cfg.model.get('segmentor') is not None:
+        set_num_classes(cfg.model.segmentor, num_classes)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device)
+    fusion = getattr(model, 'fusion', None)
+    if not isinstance(fusion, UAAFusion):
+        raise ValueError(
+            f'the benchmark is about attribution: give a config of FusionSegmentor with UAAFusion, not '
+            f'{cfg.model.type} with {type(fusion).__name__}'
+        )
+    return model
+
+
+@torch.no_grad()
+def teach(model: FusionSegmentor, batch: StripedBatch) -> int:
+    """Fit the segmentor's last layer to the labels, so that a random network predicts them from either image or both.
+
+    Args:
+        model (FusionSegmentor): Its segmentor's norms get the statistics of this batch, its classifier new weights.
+        batch (StripedBatch): Pairs and labels.
+
+    Returns:
+        int: Number of classes that :class:`UAAFusion` now finds without labels.
+    """
+    ir, vi, _ = batch.split()
+    images = torch.cat([(ir + vi) / 2, ir, vi])
+    _fit_norms(model, images)
+    model.eval()
+    classifier = getattr(model.decode_head, 'conv_seg', None)
+    if isinstance(classifier, nn.Conv2d) and classifier.kernel_size == (1, 1):
+        _fit_classifier(model, classifier, images, batch.labels)
+    return len(model.fusion(ir, vi, model.scorer()).labels.unique())
+
+
+def _fit_norms(model: FusionSegmentor, images: Tensor) -> None:
+    """Give the norms of the segmentor the statistics of these images."""
+    norms = [module for module in model.segmentor.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # The mean of what it has seen.
+    model.train()
+    model.scorer()(images)
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+
+
+def _fit_classifier(model: FusionSegmentor, classifier: nn.Conv2d, images: Tensor, labels: Tensor) -> None:
+    """Least squares from the features of the images, three of each pair, to its labels (B, H, W)."""
+    seen: list[Tensor] = []
+    hook = classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model.scorer()(images)
+    hook.remove()
+    small = F.interpolate(labels[:, None].float(), size=seen[0].shape[2:]).long()[:, 0].repeat(3, 1, 1)
+    features = F.pad(seen[0].permute(0, 2, 3, 1).flatten(0, 2).double(), (0, 1), value=1.0)
+    targets = F.one_hot(small.flatten(), len(classifier.weight)).double()
+    gram = features.T @ features
+    gram.diagonal().add_(1e-4 * gram.diagonal().mean())
+    weights = torch.linalg.solve(gram, features.T @ targets).T
+    classifier.weight.copy_(weights[:, :-1, None, None])
+    if classifier.bias is not None:
+        classifier.bias.copy_(weights[:, -1])

@@ -1,0 +1,130 @@
+"""What the command lines of tools/ have in common."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+# What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
+EXPECTED_ERRORS = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
+
+
+def print_error(error: Exception) -> None:
+    """Tell an expected error in one line on the error stream.
+
+    Args:
+        error (Exception): Its message may have several lines.
+    """
+    print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+
+
+def model_parser(description: str | None) -> argparse.ArgumentParser:
+    """Parser of the tools that look at a trained model.
+
+    Args:
+        description (str): Help text.
+
+    Returns:
+        argparse.ArgumentParser: Takes ``config`` and ``checkpoint``; to be extended.
+
+    Examples:
+        >>> vars(model_parser('Look.').parse_args(['some.py', 'some.pth']))
+        {'config': 'some.py', 'checkpoint': 'some.pth'}
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file, or name of a config of this project')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    return parser
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--device``.
+
+    Args:
+        parser (argparse.ArgumentParser): Changed in place.
+
+    Examples:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_device(parser)
+        >>> parser.parse_args(['--device', 'cpu']).device
+        'cpu'
+    """
+    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
+
+
+def runner_parser(description: str | None) -> argparse.ArgumentParser:
+    """Parser with the options that mm tools share.
+
+    Args:
+        description (str): First lines of the help text.
+
+    Returns:
+        argparse.ArgumentParser: To be extended.
+
+    Examples:
+        >>> runner_parser('Train.').parse_args(['some.py', '--cfg-options', 'model.fusion.channels=16']).cfg_options
+        {'model.fusion.channels': 16}
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file (.py)')
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and results (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override entries of the config, such as train_cfg.max_iters=100 model.fusion.channels=16; lists as '
+        'key="[a,b]" or key=a,b',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)'
+    )
+    # torch.distributed passes the rank in one of two spellings.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def read_config(path: str | os.PathLike, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a config file, with overrides.
+
+    Args:
+        path (str | os.PathLike): The file.
+        overrides (dict, optional): Dotted keys to values, as ``--cfg-options`` has them.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        FileNotFoundError: No such config.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no config at {path}; the configs of this project are in configs/')
+    cfg = Config.fromfile(path)
+    if overrides is not None:
+        cfg.merge_from_dict(overrides)
+    return cfg
+
+
+def runner_config(args: argparse.Namespace) -> Config:
+    """Read the config that the command line names, with its overrides.
+
+    Args:
+        args (argparse.Namespace): From :func:`runner_parser`.
+
+    Returns:
+        Config: With launcher and work folder set.
+
+    Raises:
+        FileNotFoundError: No such config.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = read_config(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    # The command line goes before the config, and the config before the name of the file.
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    return cfg

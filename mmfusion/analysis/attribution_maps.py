@@ -1,6 +1,7 @@
 """The attribution of one pair: where the segmentor finds its evidence, and what the fusion does with it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
 from mmfusion.apis import FusionInferencer
-from mmfusion.attribution import Scorer, evidence_prior, isolated, make_baseline, quadrature, region_attribution
+from mmfusion.attribution import Attribution, Scorer, isolated, make_baseline, quadrature
 from mmfusion.models import FusionSegmentor
 from mmfusion.models.color import split_luminance
 from mmfusion.models.fusion import FusionResult
@@ -21,8 +22,6 @@ from .labels import IGNORE, fit_labels
 
 NODES = (1, 2, 3, 5, 9)
 CONVERGENCE_RULES = ('right', 'gauss_legendre')
-# For fusions that attribute nothing: UAAFusion's options, but the estimator that draws nothing at random.
-FALLBACK = dict(estimator='exact')
 _REPORTED = ('steps', 'rule', 'baseline', 'estimator')
 
 
@@ -83,29 +82,28 @@ def _along_path(scores: Tensor, point: Tensor, difference: Tensor) -> Tensor:
     return torch.stack(derivatives, dim=1)
 
 
-def attribution_options(model: FusionSegmentor, steps: int | None) -> dict[str, Any]:
-    """How the regions are attributed: as the fusion does, else by our defaults.
+def attribution_options(model: FusionSegmentor, steps: int | None) -> Attribution:
+    """How the regions are attributed: as the fusion does, else by the defaults of UAAFusion.
 
     Args:
         model (FusionSegmentor): Its fusion attributes with so many steps from now on.
         steps (int, optional): Nodes of the path integral; those of the fusion by default.
 
     Returns:
-        dict[str, Any]: See :func:`~mmfusion.analysis.fusion_options.attribution_of`.
+        Attribution: With so many steps.
 
     Raises:
         ValueError: So many nodes do not go with the fusion's rule or estimator.
     """
-    options = attribution_of(model.fusion, **FALLBACK)
+    options = attribution_of(model.fusion)
     if steps is None:
         return options
-    if options['estimator'] not in ('exact', 'multiplexed'):
+    if options.estimator not in ('exact', 'multiplexed'):
         raise ValueError(
-            f'--steps has no effect on the estimator {options["estimator"]!r}, which integrates nothing; leave it out'
+            f'--steps has no effect on the estimator {options.estimator!r}, which integrates nothing; leave it out'
         )
-    quadrature(options['rule'], steps)  # Refuses what does not go together.
     vary_attribution(model.fusion, steps=steps)
-    return {**options, 'steps': steps}
+    return replace(options, steps=steps)
 
 
 def predicted_classes(model: FusionSegmentor, logits: Tensor) -> Tensor:
@@ -189,22 +187,16 @@ def analyse(
     padding[:, :height, :width] = False
     given = None if labels is None else fit_labels(labels, (height, width), inputs.shape[-2:]).to(inputs.device)
     scorer = model.scorer()
-    num_classes: Any = scorer.num_classes
     sources = torch.cat([inputs[:, 3:], split_luminance(inputs[:, :3])[0]])
     with torch.no_grad():
         image, result = model.fuse(inputs, given, ignore=padding)
         prediction = predicted_classes(model, model.segmentor.inference(model.normalize(image), metas))
         if given is None:
             given = _regions_of(result, scorer, sources).masked_fill(padding, IGNORE)
-    regions = _attributions(result, scorer, sources, given, num_classes, options)
-    difference, integrals = convergence(scorer, sources, given.expand(2, -1, -1), options['baseline'])
-    prior = evidence_prior(
-        given,
-        num_classes,
-        estimator=options['estimator'],
-        region=options['region'],
-        smoothing=options['smoothing'],
-    )
+    evidence = result.evidence
+    if evidence is None:
+        evidence = options.evidence(scorer, *sources.chunk(2), given)
+    difference, integrals = convergence(scorer, sources, given.expand(2, -1, -1), options.baseline)
     return AttributionReport(
         visible=to_uint8(inputs[0, :3, :height, :width]),
         infrared=to_uint8(inputs[0, 3:, :height, :width]),
@@ -215,10 +207,11 @@ def analyse(
         labels_from='predicted' if labels is None else 'given',
         classes=inferencer.classes,
         palette=inferencer.palette,
-        region_ir=regions[0].cpu().numpy(),
-        region_vi=regions[1].cpu().numpy(),
-        options=dict({name: options[name] for name in _REPORTED}, used=result.region_ir is not None),
-        prior=prior[0].cpu().numpy(),
+        region_ir=evidence.ir[0].cpu().numpy(),
+        region_vi=evidence.vi[0].cpu().numpy(),
+        shares=evidence.share()[0].cpu().numpy(),
+        options=dict({name: getattr(options, name) for name in _REPORTED}, used=result.evidence is not None),
+        smoothing=options.smoothing,
         attention=_attention_maps(model, result, height, width),
         nodes=NODES,
         score_difference=difference.cpu().numpy(),
@@ -231,30 +224,6 @@ def _regions_of(result: FusionResult, scorer: Scorer, sources: Tensor) -> Tensor
     if result.labels is not None:
         return result.labels
     return scorer(sources.mean(0, keepdim=True)).argmax(1)
-
-
-def _attributions(
-    result: FusionResult,
-    scorer: Scorer,
-    sources: Tensor,
-    labels: Tensor,
-    num_classes: int,
-    options: dict[str, Any],
-) -> Tensor:
-    """Attributions (2, C) of infrared and visible image: those that the fusion used, if it attributes."""
-    if result.region_ir is not None and result.region_vi is not None:
-        return torch.cat([result.region_ir, result.region_vi])
-    return region_attribution(
-        scorer,
-        sources,
-        labels.expand(2, -1, -1),
-        num_classes,
-        steps=options['steps'],
-        rule=options['rule'],
-        baseline=options['baseline'],
-        estimator=options['estimator'],
-        pairs=options['pairs'],
-    )
 
 
 def _attention_maps(model: FusionSegmentor, result: FusionResult, height: int, width: int) -> np.ndarray:

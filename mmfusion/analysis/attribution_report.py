@@ -30,7 +30,8 @@ class AttributionReport:
         >>> report = AttributionReport(
         ...     visible=np.zeros((1, 2, 3), np.uint8), infrared=image, fused=image, weight_ir=zeros, prediction=labels,
         ...     labels=labels, labels_from='given', classes=('cold', 'warm'), palette=[[0, 0, 0], [255, 0, 0]],
-        ...     region_ir=np.array([0.0, 0.3]), region_vi=np.array([0.0, 0.1]), options=dict(used=True),
+        ...     region_ir=np.array([0.0, 0.3]), region_vi=np.array([0.0, 0.1]), shares=np.array([0.5, 0.75]),
+        ...     options=dict(used=True),
         ...     attention=np.zeros((0, 1, 2)), nodes=(1,), score_difference=np.zeros((2, 2)),
         ... )
         >>> report.present, [round(float(share), 3) for share in report.share()]
@@ -61,6 +62,9 @@ class AttributionReport:
     """Attribution of the infrared image per class (C,), at least 0."""
     region_vi: np.ndarray
     """Attribution of the visible image per class (C,), at least 0."""
+    shares: np.ndarray
+    """Share of the infrared image in the evidence per class (C,), as it weighs the sources; see
+    :meth:`mmfusion.attribution.Evidence.share`."""
     options: dict[str, Any]
     """How the regions were attributed: ``baseline``, ``rule``, ``steps``, ``estimator``; and ``used``, whether the
     fusion weighs the sources by it."""
@@ -70,9 +74,8 @@ class AttributionReport:
     """Numbers of nodes of the path integral, ascending."""
     score_difference: np.ndarray
     """``s_c(X) - s_c(X0)`` (2, C): infrared, visible."""
-    prior: np.ndarray | float = 0.0
-    """What each source is credited with in advance, in units of the attributions, as a number or per class (C,); see
-    :func:`mmfusion.attribution.infrared_share`."""
+    smoothing: float = 0.0
+    """What each source is credited with in advance, in units of the score; ``shares`` have it in them."""
     integrals: dict[str, np.ndarray] = field(default_factory=dict)
     """Sum of the integrated gradients over all pixels (N, 2, C), by quadrature rule."""
 
@@ -85,12 +88,9 @@ class AttributionReport:
         """Infrared share of the evidence per class.
 
         Returns:
-            np.ndarray: ``(A_I + p) / (A_I + A_V + 2 p)`` with the prior p (C,); NaN where neither source holds any
-            evidence.
+            np.ndarray: ``shares`` (C,); NaN where neither source holds any evidence.
         """
-        total = self.region_ir + self.region_vi
-        share = np.full(len(total), np.nan)
-        return np.divide(self.region_ir + self.prior, total + 2 * self.prior, out=share, where=total > 0)
+        return np.where(self.region_ir + self.region_vi > 0, self.shares, np.nan)
 
     def delta(self, rule: str) -> np.ndarray:
         """Convergence delta of the path integral.

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmfusion.attribution import TrajectoryAttribution
+from mmfusion.attribution import Attribution, TrajectoryAttribution
 from mmfusion.models import FusionSegmentor
-from mmfusion.models.fusion import uaafusion
 from mmfusion.released.reference import ReleasedModel, ReleasedNetwork
 
 from .counting import flop_counter
@@ -101,7 +100,7 @@ class _Settings:
 
     def __init__(self, model: FusionSegmentor) -> None:
         self.model = model
-        self.estimator = attribution_of(model.fusion)['estimator']
+        self.estimator = attribution_of(model.fusion).estimator
         self.attention = attention_of(model.fusion)
         self.scorer_options = dict(model.scorer_options)
         self.with_cp = model.fusion.head.with_cp
@@ -115,7 +114,7 @@ class _Settings:
         dtype = dict(dtype='bfloat16') if name == 'bfloat16' else {}
         self.model.scorer_options = {**self.scorer_options, **dtype}
         head.with_cp = name == 'checkpointed' or self.with_cp
-        head.compile_options = () if name == 'compiled' else self.compile_options
+        head.compile_options = {} if name == 'compiled' else self.compile_options
 
 
 def our_contenders(model: FusionSegmentor, names: Sequence[str]) -> list[Contender]:
@@ -152,7 +151,7 @@ def our_contenders(model: FusionSegmentor, names: Sequence[str]) -> list[Contend
 def _our_sections(model: FusionSegmentor) -> list[Watched]:
     segmentor = model.segmentor
     sections = [
-        Watched(uaafusion, 'region_attribution', 'attribution'),
+        Watched(Attribution, 'evidence', 'attribution'),
         Watched(TrajectoryAttribution, 'update', 'attention'),
         Watched(model.fusion.head, 'forward', 'stages'),
         Watched(segmentor, 'loss', 'segmentor'),

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmfusion.attribution import Scorer
+from mmfusion.attribution import Attribution, Evidence, Scorer
 from mmfusion.models import FusionSegmentor
 from mmfusion.models.scorer import SegmentorScorer
 
@@ -31,27 +31,27 @@ def settings_to_compare(own: Setting, logits: bool = True) -> list[Setting]:
         list[Setting]: Regions are those of one scene, also in the released definition.
 
     Examples:
-        >>> [setting.name for setting in settings_to_compare(Setting('mine'))[:2]]
+        >>> [setting.name for setting in settings_to_compare(Setting.of('mine'))[:2]]
         ['mine', 'released definition']
     """
     score = own.score if own.score == 'sigmoid' else 'softmax'
-    plain = Setting('', score, smoothing=0.0)
-    smoothed = replace(plain, smoothing=0.075)
-    released = replace(plain, name='released definition', baseline='black', rule='right')
+    plain = Setting.of('', score, estimator='exact', smoothing=0.0)
+    smoothed = plain.vary(smoothing=Attribution.smoothing)
+    released = plain.vary('released definition', baseline='black', rule='right')
     settings = [
         own,
         released,
-        replace(plain, baseline='mean'),
+        plain.vary(baseline='mean'),
         plain,
         smoothed,
-        replace(smoothed, rule='right'),
-        replace(smoothed, rule='gauss_legendre'),
-        replace(smoothed, rule='gauss_legendre', steps=3),
-        replace(smoothed, estimator='multiplexed'),
-        replace(plain, estimator='endpoint'),
-        replace(smoothed, estimator='endpoint'),
-        *(replace(smoothed, estimator='banzhaf', pairs=pairs) for pairs in (1, 2, 4)),
-        replace(plain, estimator='banzhaf', pairs=4),
+        smoothed.vary(rule='right'),
+        smoothed.vary(rule='gauss_legendre'),
+        smoothed.vary(rule='gauss_legendre', steps=3),
+        smoothed.vary(estimator='multiplexed'),
+        plain.vary(estimator='endpoint'),
+        smoothed.vary(estimator='endpoint'),
+        *(smoothed.vary(estimator='banzhaf', test_pairs=pairs) for pairs in (1, 2, 4)),
+        plain.vary(estimator='banzhaf', test_pairs=4),
     ]
     if logits:
         settings.append(replace(smoothed, score='logit'))
@@ -116,19 +116,14 @@ def scorer_of(model: FusionSegmentor, score: str) -> ScoreView:
 class _Measured:
     """An attribution of all scenes."""
 
-    attributions: list[tuple[Tensor, Tensor]]
-    """Of infrared and visible image (B, C), batch by batch."""
+    found: list[Evidence]
+    """Batch by batch."""
     seconds: float
     scorer: ScoreView
 
 
-def _key(setting: Setting) -> tuple:
-    """What settings of the same attribution have in common; smoothing comes after it."""
-    return (setting.score, *setting.attribution().items())
-
-
 def _reference(setting: Setting, nodes: int) -> Setting:
-    return replace(setting, name='reference', estimator='exact', rule='midpoint', steps=nodes)
+    return setting.vary('reference', estimator='exact', rule='midpoint', steps=nodes)
 
 
 def distinct_attributions(settings: Sequence[Setting], reference_nodes: int) -> int:
@@ -137,12 +132,12 @@ def distinct_attributions(settings: Sequence[Setting], reference_nodes: int) -> 
     Examples:
         Smoothing comes after the attribution, and the reference is one for both:
 
-        >>> distinct_attributions([Setting('a', smoothing=0.0), Setting('b')], 64)
+        >>> distinct_attributions([Setting.of('a', smoothing=0.0), Setting.of('b')], 64)
         2
     """
     keys: set[tuple] = set()
     for setting in settings:
-        keys.update((_key(setting), _key(_reference(setting, reference_nodes))))
+        keys.update((setting.decisive(), _reference(setting, reference_nodes).decisive()))
     return len(keys)
 
 
@@ -170,19 +165,19 @@ class _Attributions:
         self._known: dict[tuple, _Measured] = {}
 
     def measure(self, setting: Setting) -> _Measured:
-        key = _key(setting)
+        key = setting.decisive()
         if key not in self._known:
             self._known[key] = self._take(setting)
         return self._known[key]
 
     def _take(self, setting: Setting) -> _Measured:
-        scorer, attributions = self.scorers(setting.score), []
+        scorer, found = self.scorers(setting.score), []
         started = time.perf_counter()
         for number, batch in enumerate(self.batches):
-            attributions.append(attribute(scorer, batch, setting, self.num_classes, number))
+            found.append(attribute(scorer, batch, setting, self.num_classes, number))
             self.tick()
-        attributions[-1][0].sum().item()  # A GPU is done with it now.
-        return _Measured(attributions, time.perf_counter() - started, scorer)
+        found[-1].ir.sum().item()  # A GPU is done with it now.
+        return _Measured(found, time.perf_counter() - started, scorer)
 
 
 def compare_definitions(
@@ -216,7 +211,7 @@ def compare_definitions(
 
         >>> inputs = torch.cat([torch.ones(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)], dim=1)
         >>> batch = SceneBatch(inputs, torch.zeros(1, 8, 8, dtype=torch.long), ['day'])
-        >>> settings = [Setting('', baseline='black', smoothing=0.0)]
+        >>> settings = [Setting.of('', estimator='exact', baseline='black', smoothing=0.0)]
         >>> row = compare_definitions(lambda score: ScoreView(lambda x: x), [batch], settings, ['ink'], ['visible'])[0]
         >>> round(row['shares']['day'][0].mean, 3), row['met'], row['targets']
         (0.0, 1, 1)
@@ -229,11 +224,11 @@ def compare_definitions(
     rows = []
     for setting in settings:
         measured, reference = taken.measure(setting), _reference(setting, reference_nodes)
-        shares = setting.share(measured.attributions, batches)
-        reference_shares = reference.share(taken.measure(reference).attributions, batches)
+        shares = setting.share(measured.found)
+        reference_shares = reference.share(taken.measure(reference).found)
         table = tabulate(shares, present, daytimes)
         row = dict(
-            asdict(setting),
+            setting.fields(),
             how=setting.how(),
             shares=table,
             **_count_met(table, classes, evidence),

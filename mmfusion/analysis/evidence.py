@@ -236,14 +236,10 @@ def observe(model: FusionSegmentor, batches: Iterable[SceneBatch], evidence: Seq
 def _look(model: FusionSegmentor, batch: SceneBatch, setting: Setting, num_classes: int, given: Tensor | None) -> _Seen:
     """Fuse one batch, with the labels that are given or with those that the model predicts."""
     result, labels = _fuse(model, batch, given)
-    relabelled = replace(batch, labels=labels)
-    attributed = False
-    if result.region_ir is not None and result.region_vi is not None:
-        regions, attributed = (result.region_ir, result.region_vi), True
-    else:
-        regions = attribute(model.scorer(), relabelled, setting, num_classes)
-    shares = setting.share([regions], [relabelled])
-    return _Seen(result.fused, attributed, shares, presence(labels, num_classes))
+    found = result.evidence
+    if found is None:
+        found = attribute(model.scorer(), replace(batch, labels=labels), setting, num_classes)
+    return _Seen(result.fused, result.evidence is not None, found.share(), presence(labels, num_classes))
 
 
 def _fuse(model: FusionSegmentor, batch: SceneBatch, labels: Tensor | None) -> tuple[FusionResult, Tensor]:

@@ -11,7 +11,7 @@ from mmfusion.models import FusionSegmentor
 
 from .definitions import compare_definitions, scorer_of
 from .evidence import Observation, Table, evidence_of, verdicts
-from .fusion_options import label_source_of
+from .fusion_options import attribution_of
 from .scenes import SceneBatch, read_batches
 from .share_settings import Setting
 
@@ -120,6 +120,6 @@ def how_told(model: FusionSegmentor, own: Setting, attributed: bool) -> str:
     if not attributed:
         used = f'by the defaults of UAAFusion; {type(model.fusion).__name__} does not use it'
     how = f'{own.score}, {own.baseline}, {own.how()}, smoothing {own.smoothing:g}'
-    from_mean = label_source_of(model.fusion) == 'mean'
+    from_mean = attribution_of(model.fusion).label_source == 'mean'
     predicted = 'the mean image' if from_mean else 'both images, by the mean of their scores'
     return f'Told {used}: {how}. Labels are predicted from {predicted}.'

@@ -78,7 +78,7 @@ def _draw_shares(ax: Axes, report: AttributionReport, places: np.ndarray) -> Non
         ax.text(1.02, place, f'{value:.2f}' if known else 'no evidence', va='center', fontsize=9)
     ax.axvline(0.5, color='black', linewidth=0.8, linestyle=':')
     ax.set(xlim=(0, 1.2), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel='share of the evidence')
-    title = 'infrared share, smoothed' if np.any(report.prior) else 'infrared share $A_I / (A_I + A_V)$'
+    title = 'infrared share, smoothed' if report.smoothing else 'infrared share $A_I / (A_I + A_V)$'
     if not report.options['used']:
         title += ' (not used by this fusion)'
     ax.set_title(title, fontsize=10)

@@ -1,75 +1,53 @@
 """The options of a fusion that analysis reads and varies: the one place that knows where a fusion keeps them."""
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from mmfusion.models import UAAFusion
-
-# Options of the attribution, and what UAAFusion calls them: of the two numbers of pairs, that of a prediction.
-_NAMES = dict(
-    baseline='baseline',
-    estimator='estimator',
-    rule='rule',
-    steps='steps',
-    pairs='test_pairs',
-    smoothing='smoothing',
-    region='region',
-    eps='eps',
-)
+from mmfusion.attribution import Attribution
 
 
-def attribution_of(fusion: nn.Module, **fallbacks: Any) -> dict[str, Any]:
-    """How a fusion attributes when it predicts.
-
-    Args:
-        fusion (nn.Module): Any fusion.
-        **fallbacks: What a fusion that attributes nothing is said to have, where it is not UAAFusion's default.
-
-    Returns:
-        dict[str, Any]: ``baseline``, ``estimator``, ``rule``, ``steps``, ``pairs``, ``smoothing``, ``region`` and
-        ``eps``; see :class:`~mmfusion.models.UAAFusion`.
+def attribution_of(fusion: nn.Module) -> Attribution:
+    """How a fusion attributes; the defaults for one that attributes nothing.
 
     Examples:
-        >>> from mmfusion.models import AverageFusion
-        >>> attribution_of(UAAFusion(num_stages=1, channels=4, estimator='endpoint'), estimator='exact')['estimator']
+        >>> from mmfusion.models import AverageFusion, UAAFusion
+        >>> attribution_of(UAAFusion(num_stages=1, channels=4, attribution=dict(estimator='endpoint'))).estimator
         'endpoint'
-        >>> attribution_of(AverageFusion(), estimator='exact')['estimator']
-        'exact'
+        >>> attribution_of(AverageFusion()) == Attribution()
+        True
     """
-    defaults = inspect.signature(UAAFusion).parameters
-    options = {}
-    for name, attribute in _NAMES.items():
-        fallback = fallbacks.get(name, defaults[attribute].default)
-        options[name] = getattr(fusion, attribute, fallback)
-    return options
+    options = getattr(fusion, 'attribution', None)
+    return options if isinstance(options, Attribution) else Attribution()
 
 
 def vary_attribution(fusion: nn.Module, **options: Any) -> None:
     """Set options of a fusion's attribution, for all that follows.
 
     Args:
-        fusion (nn.Module): Any fusion; one that has no such option stays as it is.
-        **options: Names as in :func:`attribution_of`.
+        fusion (nn.Module): Any fusion; one that attributes nothing stays as it is.
+        **options: Of :class:`~mmfusion.attribution.Attribution`.
 
     Examples:
+        >>> from mmfusion.models import UAAFusion
         >>> fusion = UAAFusion(num_stages=1, channels=4)
         >>> vary_attribution(fusion, steps=7)
-        >>> attribution_of(fusion)['steps']
+        >>> attribution_of(fusion).steps
         7
     """
-    for name, value in options.items():
-        if hasattr(fusion, _NAMES[name]):
-            setattr(fusion, _NAMES[name], value)
+    if hasattr(fusion, 'attribution'):
+        varied: Any = replace(attribution_of(fusion), **options)
+        fusion.attribution = varied  # torch says that modules hold tensors and modules, hence Any.
 
 
 def attention_of(fusion: nn.Module) -> str | None:
     """How a fusion normalises the attention of its iterates; None without attention.
 
     Examples:
+        >>> from mmfusion.models import UAAFusion
         >>> attention_of(UAAFusion(num_stages=1, channels=4))
         'rms'
     """
@@ -84,12 +62,14 @@ def set_attention(fusion: nn.Module, normalization: str | None) -> None:
         normalization (str, optional): 'rms', 'none', or None for no attention.
 
     Examples:
+        >>> from mmfusion.models import UAAFusion
         >>> fusion = UAAFusion(num_stages=1, channels=4)
         >>> set_attention(fusion, None)
         >>> attention_of(fusion) is None
         True
     """
-    fusion.attention = normalization  # type: ignore[assignment]  # torch says that modules hold tensors and modules.
+    varied: Any = normalization
+    fusion.attention = varied
 
 
 @contextmanager
@@ -104,6 +84,7 @@ def with_attention(fusion: nn.Module, normalization: str | None) -> Iterator[Non
         None
 
     Examples:
+        >>> from mmfusion.models import UAAFusion
         >>> fusion = UAAFusion(num_stages=1, channels=4)
         >>> with with_attention(fusion, 'none'):
         ...     attention_of(fusion)
@@ -117,23 +98,3 @@ def with_attention(fusion: nn.Module, normalization: str | None) -> Iterator[Non
         yield
     finally:
         set_attention(fusion, before)
-
-
-def label_source_of(fusion: nn.Module) -> str:
-    """Where a fusion takes labels from that nobody gives: 'sources' or 'mean'.
-
-    Examples:
-        >>> label_source_of(UAAFusion(num_stages=1, channels=4, label_source='mean'))
-        'mean'
-    """
-    return getattr(fusion, 'label_source', 'sources')
-
-
-def ignored_label(fusion: nn.Module) -> int:
-    """Label of the pixels that belong to no region.
-
-    Examples:
-        >>> ignored_label(UAAFusion(num_stages=1, channels=4, ignore_index=9))
-        9
-    """
-    return getattr(fusion, 'ignore_index', 255)

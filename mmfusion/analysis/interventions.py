@@ -16,7 +16,7 @@ from mmfusion.models import FusionSegmentor, UAAFusion
 from mmfusion.models.fusion import FusionResult
 from mmfusion.models.segmentors.fused_prediction import padding_mask, restore
 
-from .fusion_options import attention_of, ignored_label
+from .fusion_options import attention_of
 from .labels import labels_at_input
 from .tally import Tally, difference_error
 
@@ -207,7 +207,7 @@ def fuse_with_labels(
         return model.fuse(inputs, ignore=mask)
     height, width = inputs.shape[-2:]
     given = torch.cat([labels_at_input(sample, (height, width), ignore_index) for sample in samples])
-    given = given.masked_fill(given == ignore_index, ignored_label(model.fusion))
+    given = given.masked_fill(given == ignore_index, model.fusion.ignore_index)
     return model.fuse(inputs, given, ignore=mask)
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmfusion.models.segmentors.fused_prediction import padding_of
+from mmfusion.models.geometry import padding_of, undo_flip
 
 IGNORE = 255
 
@@ -31,8 +31,7 @@ def labels_at_input(sample: SegDataSample, size: tuple[int, int], ignore_index: 
     """
     meta, labels = sample.metainfo, sample.gt_sem_seg.data
     left, right, top, bottom = padding_of(meta)
-    if meta.get('flip'):
-        labels = labels.flip(-1 if meta.get('flip_direction') == 'horizontal' else -2)
+    labels = undo_flip(labels, meta)  # Each flip is its own inverse.
     inside = (size[0] - top - bottom, size[1] - left - right)
     return F.pad(resize_labels(labels, inside), (left, right, top, bottom), value=ignore_index)
 

@@ -46,11 +46,11 @@ def share_by_hand(scenes, smoothing):
 def test_compare_on_known_evidence(scenes):
     batches, *_ = scenes
     settings = [
-        Setting('own', baseline='black', estimator='banzhaf', pairs=2, seed=0),
-        Setting('', baseline='black', rule='right', smoothing=0.0),
-        Setting('', baseline='black', smoothing=0.3, steps=3),
-        Setting('', baseline='black', estimator='endpoint'),
-        Setting('', baseline='black', estimator='banzhaf', pairs=4, smoothing=0.0),
+        Setting.of('own', baseline='black', test_pairs=2, seed=0),
+        Setting.of('', estimator='exact', baseline='black', rule='right', smoothing=0.0),
+        Setting.of('', estimator='exact', baseline='black', smoothing=0.3, steps=3),
+        Setting.of('', baseline='black', estimator='endpoint'),
+        Setting.of('', baseline='black', test_pairs=4, smoothing=0.0),
     ]
     ticks = []
     rows = compare_definitions(
@@ -79,7 +79,9 @@ def test_compare_on_known_evidence(scenes):
 def test_difference_to_the_reference_by_hand(scenes):
     """One midpoint node takes the integral of the cube's derivative for three quarters of what it is."""
     batches, ir, vi = scenes
-    settings = [Setting('', baseline='black', steps=1, smoothing=smoothing) for smoothing in (0.2, 0.0)]
+    settings = [
+        Setting.of('', estimator='exact', baseline='black', steps=1, smoothing=smoothing) for smoothing in (0.2, 0.0)
+    ]
     rows = compare_definitions(
         lambda score: ScoreView(lambda x: x.pow(3).expand(-1, 4, -1, -1)),
         batches,
@@ -107,14 +109,14 @@ def test_random_signs_differ_from_batch_to_batch_without_a_seed(scenes):
         return image * image.mean((2, 3), keepdim=True) * torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 4, 1, 1)
 
     def parts(seed):
-        setting = Setting('', baseline='black', estimator='banzhaf', pairs=1, seed=seed)
-        return [attribute(interacting, batch, setting, 4, number)[0] for number, batch in enumerate(same)]
+        setting = Setting.of('', baseline='black', test_pairs=1, seed=seed)
+        return [attribute(interacting, batch, setting, 4, number).ir for number, batch in enumerate(same)]
 
     assert torch.equal(*parts(0))
     drawn = [parts(None) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*drawn))
     many = [
-        attribute(interacting, batches[0], Setting('', baseline='black', estimator='banzhaf', pairs=1), 4, number)[0]
+        attribute(interacting, batches[0], Setting.of('', baseline='black', test_pairs=1), 4, number).ir
         for number in range(8)
     ]
     assert len({tuple(one.flatten().tolist()) for one in many}) > 1
@@ -128,11 +130,18 @@ def test_log_probability():
 
 
 def test_settings_to_compare():
-    own = Setting('this model', 'softmax', estimator='endpoint', seed=0)
+    own = Setting.of('this model', estimator='endpoint', seed=0)
     settings = settings_to_compare(own)
     assert settings[0] is own
     released = settings[1]
-    assert (released.name, released.score, released.baseline, released.how(), released.smoothing, released.region) == (
+    assert (
+        released.name,
+        released.score,
+        released.attribution.baseline,
+        released.how(),
+        released.attribution.smoothing,
+        released.attribution.region,
+    ) == (
         'released definition',
         'softmax',
         'black',
@@ -149,8 +158,8 @@ def test_settings_to_compare():
         estimator={'exact', 'multiplexed', 'endpoint', 'banzhaf'},
         pairs={1, 2, 4},
     ).items():
-        assert {getattr(one, field) for one in rest} == values, field
+        assert {setting.fields()[field] for setting in rest} == values, field
     binary = settings_to_compare(own, logits=False)
     assert [one for one in settings if one.score != 'logit'] == binary
-    sigmoid = settings_to_compare(Setting('this model', 'sigmoid'))
+    sigmoid = settings_to_compare(Setting.of('this model', 'sigmoid'))
     assert {one.score for one in sigmoid} == {'sigmoid', 'logit', 'log'}

@@ -195,7 +195,8 @@ def analyse(
             given = _regions_of(result, scorer, sources).masked_fill(padding, IGNORE)
     evidence = result.evidence
     if evidence is None:
-        evidence = options.evidence(scorer, *sources.chunk(2), given)
+        infrared, visible = sources.chunk(2)
+        evidence = options.evidence(scorer, infrared, visible, given)
     difference, integrals = convergence(scorer, sources, given.expand(2, -1, -1), options.baseline)
     return AttributionReport(
         visible=to_uint8(inputs[0, :3, :height, :width]),

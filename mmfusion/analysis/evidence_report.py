@@ -68,7 +68,7 @@ def evidence_report(case: Case, own: Setting, observation: Observation) -> dict[
     """
     met = {labels: verdicts(table, case.classes, case.evidence) for labels, table in observation.shares.items()}
     return dict(
-        setting=asdict(own),
+        setting=own.fields(),
         classes=[dict(name=name, evidence=sensor) for name, sensor in zip(case.classes, case.evidence)],
         **asdict(observation),
         verdicts=met,
@@ -119,7 +119,7 @@ def how_told(model: FusionSegmentor, own: Setting, attributed: bool) -> str:
     used = 'as the fusion computes it'
     if not attributed:
         used = f'by the defaults of UAAFusion; {type(model.fusion).__name__} does not use it'
-    how = f'{own.score}, {own.baseline}, {own.how()}, smoothing {own.smoothing:g}'
+    how = f'{own.score}, {own.attribution.baseline}, {own.how()}, smoothing {own.attribution.smoothing:g}'
     from_mean = attribution_of(model.fusion).label_source == 'mean'
     predicted = 'the mean image' if from_mean else 'both images, by the mean of their scores'
     return f'Told {used}: {how}. Labels are predicted from {predicted}.'

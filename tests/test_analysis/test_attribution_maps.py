@@ -19,7 +19,7 @@ from mmfusion.analysis.labels import fit_labels
 from mmfusion.analysis.scenes import build_dataset
 from mmfusion.apis import FusionInferencer
 from mmfusion.apis.inputs import list_pairs
-from mmfusion.attribution import make_baseline, region_attribution
+from mmfusion.attribution import Attribution, make_baseline
 from mmfusion.models.color import split_luminance
 
 SIZE = (30, 45)  # odd: the network sees padding
@@ -134,22 +134,24 @@ def test_fusion_that_attributes_nothing(config, random_checkpoint):
     fuse = FusionInferencer(config, checkpoint, 'cpu')
     packed = build_dataset(fuse)[2]
     labels = labels_of(packed)
-    report = analyse(fuse, packed, labels, 3)
+    report = analyse(fuse, packed, labels)
     assert report.attention.shape == (0, *SIZE)
     assert not report.options['used']
     inputs = fuse.model.data_preprocessor(pseudo_collate([packed]), False)['inputs']
     fitted = fit_labels(labels, SIZE, inputs.shape[-2:])
     vi = split_luminance(inputs[:, :3])[0]
-    for image, ours in ((inputs[:, 3:], report.region_ir), (vi, report.region_vi)):
-        direct = region_attribution(fuse.model.scorer(), image, fitted, 3, steps=3, rule='midpoint', baseline='blur')
-        np.testing.assert_allclose(ours, direct[0], rtol=1e-4, atol=1e-9)
+    direct = Attribution().evidence(fuse.model.scorer(), inputs[:, 3:], vi, fitted)  # By the defaults, as it says.
+    assert report.options == dict(steps=5, rule='midpoint', baseline='blur', estimator='banzhaf', used=False)
+    for ours, expected in ((report.region_ir, direct.ir), (report.region_vi, direct.vi)):
+        np.testing.assert_allclose(ours, expected[0], rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(report.shares, direct.share()[0], rtol=1e-5)
     titles = [ax.get_title() for ax in draw_attribution(report).get_axes()]
     assert any('not used by this fusion' in title for title in titles)
     assert not any('gate' in title for title in titles)
 
 
 def test_steps_without_a_path(config, random_checkpoint):
-    config = config(dict(type='UAAFusion', num_stages=1, channels=4, estimator='endpoint'))
+    config = config(dict(type='UAAFusion', num_stages=1, channels=4, attribution=dict(estimator='endpoint')))
     fuse = FusionInferencer(config, random_checkpoint(config), 'cpu')
     with pytest.raises(ValueError, match='--steps has no effect'):
         attribution_options(fuse.model, 3)

@@ -58,8 +58,12 @@ def test_compare_on_known_evidence(scenes):
     )
     assert len(ticks) == 2 * distinct_attributions(settings, 7) == 2 * 6
     for row, setting in zip(rows, settings):
-        by_hand = share_by_hand(scenes, setting.smoothing)
-        assert (row['name'], row['smoothing'], row['how']) == (setting.name, setting.smoothing, setting.how())
+        by_hand = share_by_hand(scenes, setting.attribution.smoothing)
+        assert (row['name'], row['smoothing'], row['how']) == (
+            setting.name,
+            setting.attribution.smoothing,
+            setting.how(),
+        )
         for daytime, picked in (('day', [0, 2]), ('night', [1])):
             means = [by_hand[picked, c].mean() for c in range(3)]
             # The last scene has no vehicle.

@@ -10,7 +10,7 @@ from mmfusion.analysis.evidence import Stat, distances, observe, presence, tabul
 from mmfusion.analysis.scenes import read_batches
 from mmfusion.analysis.share_settings import own_setting
 from mmfusion.apis import FusionInferencer
-from mmfusion.attribution import infrared_share, region_attribution
+from mmfusion.attribution import Attribution
 from mmfusion.models import UAAFusion
 from mmfusion.registry import DATASETS
 
@@ -108,11 +108,13 @@ def test_shares_are_those_of_the_prediction(config, random_checkpoint):
 
 def test_given_labels_against_the_fusion(config, random_checkpoint):
     """Weights and image of the model, taken apart by hand, scene by scene."""
-    fusion = dict(type='UAAFusion', num_stages=1, channels=4, steps=2, estimator='exact', rule='right', smoothing=0.2)
+    options = dict(steps=2, estimator='exact', rule='right', smoothing=0.2)
+    fusion = dict(type='UAAFusion', num_stages=1, channels=4, attribution=options)
     path = config(fusion)
     model, _, batches = load(path, random_checkpoint(path), scenes=4, batch_size=1)
     own = own_setting(model)
-    assert (own.how(), own.smoothing, own.baseline, own.score) == ('exact, right 2', 0.2, 'blur', 'softmax')
+    assert (own.how(), own.score) == ('exact, right 2', 'softmax')
+    assert own.attribution == Attribution(**options)
     seen = observe(model, batches, EVIDENCE)
     rows = []
     for batch in batches:
@@ -147,20 +149,8 @@ def test_fused_image_that_is_a_source(config, random_checkpoint):
         assert [stat.mean for stat in seen.to_infrared[daytime]] == [0] * 4
         assert [stat and stat.mean for stat in seen.nearer[daytime]] == [None, 1, 0, None]
     # Nothing is attributed, so the shares are those that our defaults would give.
-    batch, ours = batches[0], UAAFusion(num_stages=1, channels=4)
-    both = region_attribution(
-        model.scorer(),
-        torch.cat(batch.sources),
-        batch.labels.repeat(2, 1, 1),
-        4,
-        baseline=ours.baseline,
-        estimator=ours.estimator,
-        steps=ours.steps,
-        rule=ours.rule,
-        pairs=ours.test_pairs,
-        generator=torch.Generator().manual_seed(0),
-    )
-    share = infrared_share(*both.chunk(2), batch.labels, estimator=ours.estimator, smoothing=ours.smoothing)
+    batch, ours = batches[0], UAAFusion(num_stages=1, channels=4).eval()
+    share = ours(*batch.sources, model.scorer(), batch.labels).evidence.share()
     one = observe(model, [batch], EVIDENCE).shares['given']
     table = tabulate(share, presence(batch.labels, 4), batch.daytimes)
     for daytime in ('day', 'night'):

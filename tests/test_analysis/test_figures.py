@@ -28,6 +28,7 @@ def report_of(stages=4, **options):
         palette=[[0, 0, 0], [255, 255, 255], [0, 255, 0], [9, 9, 9]],
         region_ir=np.array([3e-3, 0, 1e-4, 0]),
         region_vi=np.array([1e-3, 0, 3e-4, 0]),
+        shares=np.array([0.75, 0.5, 0.25, 0.5]),
         attention=attention,
         nodes=(1, 2, 5),
         options=dict(steps=5, rule='right', baseline='blur', estimator='exact', used=True),
@@ -52,7 +53,7 @@ def test_numbers_by_hand():
 
 
 def test_smoothed_share():
-    report = report_of(prior=np.array([1e-3, 1.0, 1e-4, 1.0]))
+    report = report_of(shares=np.array([4 / 6, 0.5, 2 / 6, 0.5]), smoothing=0.1)
     assert report.share()[[0, 2]] == pytest.approx([4 / 6, 2 / 6])
     assert np.isnan(report.share()[1])
     assert any(ax.get_title() == 'infrared share, smoothed' for ax in draw_attribution(report).get_axes())

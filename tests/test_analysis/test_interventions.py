@@ -22,7 +22,7 @@ from mmfusion.analysis.scenes import build_dataset
 
 SIZE = (30, 45)  # odd: the network sees padding
 NUMBER = 5  # the last batch of two is a single pair
-FUSION = dict(type='UAAFusion', num_stages=2, channels=4, steps=2, estimator='endpoint')
+FUSION = dict(type='UAAFusion', num_stages=2, channels=4, attribution=dict(estimator='endpoint'))
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_model_is_as_before(config, checkpoint):
 
 def test_random_signs_are_the_same_in_every_row(config, checkpoint):
     """The multiplexed estimator draws; a difference between rows must not come from that."""
-    config = config(estimator='multiplexed')
+    config = config(attribution=dict(estimator='multiplexed'))
     loaded = load_uaafusion(str(config), str(checkpoint(config)), 'cpu')
     dataset = build_dataset(loaded)
     state = torch.get_rng_state()

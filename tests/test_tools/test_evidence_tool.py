@@ -66,9 +66,7 @@ def test_cells(tool):
 
 
 def test_command_line(run, config):
-    path = config(
-        dict(type='UAAFusion', num_stages=1, channels=4, estimator='banzhaf', test_pairs=2, label_source='mean')
-    )
+    path = config(dict(type='UAAFusion', num_stages=1, channels=4, attribution=dict(test_pairs=2, label_source='mean')))
     report, markdown, printed = run(path, '--scenes', 4, '--compare', '--reference-nodes', 3)
     assert report['scenes'] == 4
     assert report['classes'] == [dict(name=n, evidence=e) for n, e in zip(CLASSES, EVIDENCE)]

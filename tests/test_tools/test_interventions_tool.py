@@ -13,7 +13,7 @@ from mmfusion.analysis.interventions import INTERVENTIONS
 
 SIZE = (30, 45)  # odd: the network sees padding
 NUMBER = 5  # the last batch of two is a single pair
-FUSION = dict(type='UAAFusion', num_stages=2, channels=4, steps=2, estimator='endpoint')
+FUSION = dict(type='UAAFusion', num_stages=2, channels=4, attribution=dict(estimator='endpoint'))
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
     python tools/analysis_tools/benchmark.py
     python tools/analysis_tools/benchmark.py --device cuda --batch-size 8 --size 256 256 --json benchmark.json
 
-The released computation is `released_reference.py`: serial path points, one backward pass per class, a segmentor in
-training mode, a convolution per gate, three passes of the segmentor. Ours is the model of the config with each
-estimator of the region attribution, and in a few other settings. Steps of all of them take turns, so that a machine's
-mood meets all; a ratio holds for this machine and this run. What is counted holds everywhere: images that pass the
-segmentor forward and backward per sample, calls of autograd, and floating point operations (of matrix products and
-convolutions, 2 per multiply-add).
+The released computation is `mmfusion/released/reference.py`: serial path points, one backward pass per class, a
+segmentor in training mode, a convolution per gate, three passes of the segmentor. Ours is the model of the config with
+each estimator of the region attribution, and in a few other settings. Steps of all of them take turns, so that a
+machine's mood meets all; a ratio holds for this machine and this run. What is counted holds everywhere: images that
+pass the segmentor forward and backward per sample, calls of autograd, and floating point operations (of matrix products
+and convolutions, 2 per multiply-add).
 
 The default takes the better part of an hour on a busy CPU; `--repeats 1` is enough for what is counted.
 

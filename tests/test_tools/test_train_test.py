@@ -68,7 +68,7 @@ def test_work_dir(load_tool, config, tmp_path, monkeypatch):
     common = load_tool('_common.py')
 
     def work_dir(*arguments):
-        return common.load_config(common.base_parser('').parse_args([str(one) for one in arguments])).work_dir
+        return common.load_config(common.base_parser('').parse_args([str(argument) for argument in arguments])).work_dir
 
     nameless = Config.fromfile(config)
     nameless.pop('work_dir')

@@ -197,7 +197,8 @@ def main() -> None:
     counted = [*having, *lacking]
     above = [value for value in found.values() if value > COMPLEX]
     everything = sum(definition.has_example for definition in documented)
-    print(f'docstring:  {sum(bool(d.docstring) for d in documented) / len(documented):.1%} of {len(documented)}')
+    with_docstring = sum(bool(definition.docstring) for definition in documented)
+    print(f'docstring:  {with_docstring / len(documented):.1%} of {len(documented)} public functions, classes, methods')
     print(f'example:    {len(having) / len(counted):.1%} of {len(counted)} public functions and classes')
     print(f'            {everything / len(documented):.1%} of {len(documented)} with methods counted one by one')
     print(f'complexity: {len(above) / len(found):.1%} of {len(found)} functions above {COMPLEX}')

@@ -105,8 +105,8 @@ class ResultWriter:
 
     def _check_folders(self, folders: set[Path], whole: bool) -> None:
         target = self.out_dir.resolve()
-        # Two folders are those of a data set. Results may lie beside files of one folder, unless results are written
-        # to a folder of that name.
+        # Two folders are those of a data set. Beside the files of a single folder results may lie, unless that folder
+        # has the name of one of theirs.
         is_data_set = whole or len(folders) > 1
         for folder in folders:
             around = target == folder.parent and (is_data_set or folder.name in (*RESULTS, 'panels'))

@@ -78,18 +78,16 @@ def _titled(picture: np.ndarray, title: str) -> np.ndarray:
 
 def _legend(width: int, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> np.ndarray:
     """Rows of colour and name, as many as the width asks for; the key of the weights comes last."""
-    entries = [(name, tuple(map(int, color))) for name, color in zip(classes, palette)]
-    entries += [
-        (name, tuple(map(int, colorize_weights(np.array([[value]]))[0, 0])))
-        for name, value in (('weight: visible', 0.0), ('even', 0.5), ('infrared', 1.0))
-    ]
+    entries = list(zip(classes, palette))
+    for name, weight_ir in (('weight: visible', 0.0), ('even', 0.5), ('infrared', 1.0)):
+        entries.append((name, colorize_weights(np.array([[weight_ir]]))[0, 0].tolist()))
     rows, x = [np.full((_BAR, width, 3), 255, dtype=np.uint8)], 4
     for name, color in entries:
         needed = 26 + cv2.getTextSize(name, _FONT, 0.45, 1)[0][0]
         if x + needed > width and x > 4:
             rows.append(np.full((_BAR, width, 3), 255, dtype=np.uint8))
             x = 4
-        cv2.rectangle(rows[-1], (x, 5), (x + 12, 17), color, -1)
+        cv2.rectangle(rows[-1], (x, 5), (x + 12, 17), [int(value) for value in color], -1)
         cv2.rectangle(rows[-1], (x, 5), (x + 12, 17), (120, 120, 120), 1)
         cv2.putText(rows[-1], name, (x + 17, 16), _FONT, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
         x += needed + 10

@@ -40,11 +40,11 @@ def read(path):
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 
-def same(one, other):
+def same(first, second):
     """Whether two results are equal in all that is computed."""
-    for kind in ('fused', 'weights', 'labels'):
-        assert len(one[kind]) == len(other[kind])
-        for a, b in zip(one[kind], other[kind]):
+    for name in ('fused', 'weights', 'labels'):
+        assert len(first[name]) == len(second[name])
+        for a, b in zip(first[name], second[name]):
             np.testing.assert_array_equal(a, b)
 
 
@@ -111,10 +111,10 @@ def test_equals_a_test_of_the_runner(make_runner, model_config, config, checkpoi
 
 def test_batches_change_nothing(config, checkpoint, data):
     fuse = FusionInferencer(config(), checkpoint(), device='cpu')
-    one, four = (fuse(data / 'ir', data / 'vi', batch_size=number) for number in (1, 4))
-    for a, b in zip(one['fused'], four['fused']):
+    single, batched = (fuse(data / 'ir', data / 'vi', batch_size=number) for number in (1, 4))
+    for a, b in zip(single['fused'], batched['fused']):
         assert np.abs(a.astype(int) - b).max() <= 1
-    np.testing.assert_allclose(one['weights'], four['weights'], atol=1e-4)
+    np.testing.assert_allclose(single['weights'], batched['weights'], atol=1e-4)
 
 
 def test_batch_of_two_sizes(average):
@@ -160,7 +160,7 @@ def test_arrays_paths_lists_and_folders_are_one(config, checkpoint, data):
     assert folders['names'] == lists['names']
     assert arrays['names'] == [f'{i:06}' for i in range(6)]
     single = fuse(ir=str(files[0][2]), vi=files[1][2])
-    same(single, {kind: folders[kind][2:3] for kind in ('fused', 'weights', 'labels')})
+    same(single, {name: folders[name][2:3] for name in ('fused', 'weights', 'labels')})
     assert single['names'] == ['002']
 
 
@@ -216,7 +216,11 @@ def test_pipeline_of_the_config_is_used(config):
     (fused,) = fuse(ir, vi)['fused']
     assert fused.shape == (40, 60, 3)
     assert (fused == 120).all()
-    assert [type(one).__name__ for one in fuse.pipeline.transforms] == ['LoadPair', 'Resize', 'PackFusionInputs']
+    assert [type(transform).__name__ for transform in fuse.pipeline.transforms] == [
+        'LoadPair',
+        'Resize',
+        'PackFusionInputs',
+    ]
 
 
 def test_unpaired_names(average, data):

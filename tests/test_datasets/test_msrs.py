@@ -60,12 +60,12 @@ def test_reads_both_layouts(folder, count):
 @needs_data
 def test_class_subset_renames_the_labels():
     full = MSRSDataset(data_root=str(DATA / 'msrs_png/test'), pipeline=PIPELINE)
-    part = MSRSDataset(
+    subset = MSRSDataset(
         data_root=str(DATA / 'msrs_png/test'), pipeline=PIPELINE, metainfo=dict(classes=('person', 'car'))
     )
-    assert part.metainfo['palette'] == [[64, 64, 0], [64, 0, 128]]
+    assert subset.metainfo['palette'] == [[64, 64, 0], [64, 0, 128]]
     seen = set()
-    for before, after in zip(full, part):
+    for before, after in zip(full, subset):
         old, new = before['gt_seg_map'], after['gt_seg_map']
         seen |= set(np.unique(new).tolist())
         np.testing.assert_array_equal(new, np.select([old == 2, old == 1], [0, 1], 255))

@@ -21,8 +21,8 @@ SMALL = (48, 64)
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/synthetic_96x128.py'
 
 
-def _same(one, other):
-    return all(np.array_equal(a, b) for a, b in zip(one, other))
+def _same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second))
 
 
 def _render_elsewhere(arguments, scene, queue):
@@ -71,14 +71,17 @@ def test_item_is_the_same_in_workers_and_epochs():
 
 
 def test_item_is_independent_of_others_and_of_global_random_state():
-    few, many = SyntheticThermalScenes(num_scenes=3, size=SMALL), SyntheticThermalScenes(num_scenes=50, size=SMALL)
-    first = few.render(2)
+    of_three, of_fifty = (
+        SyntheticThermalScenes(num_scenes=3, size=SMALL),
+        SyntheticThermalScenes(num_scenes=50, size=SMALL),
+    )
+    first = of_three.render(2)
     np.random.seed(1)
     random.seed(1)
     torch.manual_seed(1)
     states = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
-    many.render(40)
-    assert _same(first, many.render(2))
+    of_fifty.render(40)
+    assert _same(first, of_fifty.render(2))
     assert np.array_equal(states[0], np.random.get_state()[1])
     assert states[1] == random.getstate()
     assert torch.equal(states[2], torch.get_rng_state())
@@ -102,10 +105,10 @@ def test_night_fraction_is_met_exactly(fraction, nights):
 
 def test_night_changes_the_visible_image_only():
     day, night = (SyntheticThermalScenes(num_scenes=2, night_fraction=f) for f in (0, 1))
-    (one, label), (other, same) = day.render(1), night.render(1)
+    (by_day, label), (by_night, same) = day.render(1), night.render(1)
     assert np.array_equal(label, same)
-    assert np.array_equal(one[..., 3], other[..., 3])
-    assert other[..., :3].mean() < 0.5 * one[..., :3].mean()
+    assert np.array_equal(by_day[..., 3], by_night[..., 3])
+    assert by_night[..., :3].mean() < 0.5 * by_day[..., :3].mean()
 
 
 def test_cache_draws_once_and_hands_out_copies(monkeypatch):
@@ -129,20 +132,20 @@ def test_cache_draws_once_and_hands_out_copies(monkeypatch):
 
 def test_indices_do_not_renumber_scenes():
     whole = SyntheticThermalScenes(num_scenes=6, size=SMALL)
-    part = SyntheticThermalScenes(num_scenes=6, size=SMALL, indices=[4, 1])
-    assert len(part) == 2
-    assert np.array_equal(part[0]['img'], whole[4]['img'])
-    assert part[1]['img_path'] == whole[1]['img_path']
+    chosen = SyntheticThermalScenes(num_scenes=6, size=SMALL, indices=[4, 1])
+    assert len(chosen) == 2
+    assert np.array_equal(chosen[0]['img'], whole[4]['img'])
+    assert chosen[1]['img_path'] == whole[1]['img_path']
 
 
 def test_subset_of_classes_maps_labels():
     whole = SyntheticThermalScenes(num_scenes=1)
-    part = SyntheticThermalScenes(num_scenes=1, metainfo=dict(classes=('background', 'vehicle')))
-    labels, mapped = whole[0]['gt_seg_map'], part[0]['gt_seg_map']
+    subset = SyntheticThermalScenes(num_scenes=1, metainfo=dict(classes=('background', 'vehicle')))
+    labels, mapped = whole[0]['gt_seg_map'], subset[0]['gt_seg_map']
     assert set(np.unique(labels)) == {0, 1, 2, 3}
     expected = np.choose(labels, (0, 255, 255, 1))
     assert np.array_equal(mapped, expected)
-    assert len(part.metainfo['palette']) == 2
+    assert len(subset.metainfo['palette']) == 2
 
 
 @pytest.mark.parametrize('size', [(48, 48), (61, 97), (150, 101)])

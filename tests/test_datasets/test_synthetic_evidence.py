@@ -18,9 +18,9 @@ def _luminance(pair):
 
 def _objects(label, ids, smallest=40):
     """Every connected object of a class with the background ring around it."""
-    count, parts = cv2.connectedComponents((label == ids).astype(np.uint8))
-    for part in range(1, count):
-        inside = parts == part
+    count, components = cv2.connectedComponents((label == ids).astype(np.uint8))
+    for component in range(1, count):
+        inside = components == component
         ring = (cv2.dilate(inside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0) & (label == 0)
         if inside.sum() >= smallest and ring.sum() >= 30:
             yield inside, ring
@@ -115,11 +115,11 @@ def _pairs(count=12, **options):
 def test_camouflage_contrast_acts_on_warm_in_visible_only():
     faint, plain = (_pairs(24, camouflage_contrast=c, noise_level=0, night_fraction=0) for c in (0.0, 0.6))
     assert _contrast(plain, WARM, _luminance)[1] > 3 * _contrast(faint, WARM, _luminance)[1]
-    for (one, label), (other, same) in zip(faint, plain):
+    for (faint_pair, label), (plain_pair, same) in zip(faint, plain):
         assert np.array_equal(label, same)
-        assert np.array_equal(one[..., 3], other[..., 3])
+        assert np.array_equal(faint_pair[..., 3], plain_pair[..., 3])
         far = cv2.dilate((label == WARM).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
-        assert np.array_equal(one[far], other[far])
+        assert np.array_equal(faint_pair[far], plain_pair[far])
 
 
 def test_crossover_acts_on_infrared_only():
@@ -203,7 +203,7 @@ def _train(inputs, labels, steps):
             optimizer.step()
             schedule.step()
     net.eval()
-    return lambda x: torch.cat([net(part).argmax(1) for part in x.split(8)])
+    return lambda images: torch.cat([net(batch).argmax(1) for batch in images.split(8)])
 
 
 def _tensors(split, count):

@@ -20,9 +20,9 @@ BASES = {'msrs_weak': 'msrs_256x256.py', 'msrs_png': 'msrs_256x256.py', 'cwfid':
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f'no image pairs at {DATA}')
 
 
-def loader(name, part, batch_size, **pipeline):
+def loader(name, split, batch_size, **pipeline):
     config = Config.fromfile(ROOT / 'configs/_base_/datasets' / BASES[name])
-    cfg = config[f'{part}_dataloader'].to_dict()
+    cfg = config[f'{split}_dataloader'].to_dict()
     cfg.update(batch_size=batch_size, num_workers=0, persistent_workers=False)
     cfg['dataset'].update(data_root=str(DATA / name), **pipeline)
     with DefaultScope.overwrite_default_scope('mmfusion'):
@@ -119,7 +119,7 @@ def test_distortion_changes_visible_only():
     ]
     before, after = (loader('msrs_png', 'test', 4, pipeline=pipeline)[0] for pipeline in (plain, distorted))
     np.random.seed(0)
-    before, after = (torch.stack(next(iter(one))['inputs']) for one in (before, after))
+    before, after = (torch.stack(next(iter(batches))['inputs']) for batches in (before, after))
     assert torch.equal(before[:, 3], after[:, 3])
     assert (before[:, :3] != after[:, :3]).float().mean() > 0.3
 

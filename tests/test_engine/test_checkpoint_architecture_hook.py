@@ -137,7 +137,7 @@ def test_test_time_augmentation(make_runner, model_config, save):
         assert equal_weights(runner.model.module, weights)
         return metrics
 
-    both, one = run(flips), run(flips[:1])
+    both, single = run(flips), run(flips[:1])
     assert 0 <= both['mIoU'] <= 100
     plain = make_runner(load_from=path, hooks=HOOKS).test()
-    assert one['mIoU'] == plain['mIoU']
+    assert single['mIoU'] == plain['mIoU']

@@ -24,10 +24,10 @@ def refuse(x):
     raise RuntimeError('a fixed rule asks no segmentor')
 
 
-@pytest.mark.parametrize('kind', RULES)
-def test_rule(kind, pair):
-    expected, weight_ir = RULES[kind](*pair)
-    fusion = kind()
+@pytest.mark.parametrize('fusion_type', RULES)
+def test_rule(fusion_type, pair):
+    expected, weight_ir = RULES[fusion_type](*pair)
+    fusion = fusion_type()
     result = fusion(*pair, refuse, torch.zeros(2, 6, 7).long(), strength=0.3, ignore=torch.ones(2, 6, 7).bool())
     torch.testing.assert_close(result.fused, expected)
     assert torch.equal(result.weight_ir, weight_ir)
@@ -69,7 +69,7 @@ def test_concatenation_learns_to_copy_a_source(pair):
     assert losses[-1] < 0.1 * losses[0]
 
 
-@pytest.mark.parametrize('kind', ALL)
+@pytest.mark.parametrize('fusion_type', ALL)
 @pytest.mark.parametrize(
     'bad',
     [
@@ -81,15 +81,15 @@ def test_concatenation_learns_to_copy_a_source(pair):
         lambda ir, vi: ((255 * ir).byte(), (255 * vi).byte()),
     ],
 )
-def test_no_pair(kind, bad, pair):
+def test_no_pair(fusion_type, bad, pair):
     with pytest.raises(ValueError, match='one shape'):
-        kind()(*bad(*pair))
+        fusion_type()(*bad(*pair))
 
 
-@pytest.mark.parametrize('kind', ALL)
-def test_one_line_of_a_config(kind):
-    assert isinstance(MODELS.build(dict(type=kind.__name__)), kind)
-    assert isinstance(MODELS.build(dict(type=f'mmfusion.{kind.__name__}')), kind)
+@pytest.mark.parametrize('fusion_type', ALL)
+def test_one_line_of_a_config(fusion_type):
+    assert isinstance(MODELS.build(dict(type=fusion_type.__name__)), fusion_type)
+    assert isinstance(MODELS.build(dict(type=f'mmfusion.{fusion_type.__name__}')), fusion_type)
 
 
 def test_refused_channels():

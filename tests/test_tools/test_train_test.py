@@ -69,7 +69,7 @@ def test_work_dir(config, tmp_path, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '0')
 
     def work_dir(*arguments):
-        return runner_config(runner_parser('').parse_args([str(one) for one in arguments])).work_dir
+        return runner_config(runner_parser('').parse_args([str(argument) for argument in arguments])).work_dir
 
     nameless = Config.fromfile(config)
     nameless.pop('work_dir')

@@ -72,7 +72,9 @@ def ellipse(x: float, y: float, rx: float, ry: float, corners: int = 14) -> np.n
 
 def _scalars(colour: Colour | float) -> tuple[float, ...]:
     """A colour as OpenCV takes it; a number is a grey."""
-    return tuple(float(value) for value in np.broadcast_to(colour, 3))
+    if isinstance(colour, (int, float)):
+        return (float(colour),) * 3
+    return tuple(float(value) for value in colour)
 
 
 @lru_cache

@@ -1,5 +1,7 @@
 """Visual information fidelity in the pixel domain."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -53,33 +55,41 @@ def visual_information_fidelity(image: Tensor, reference: Tensor) -> Tensor:
         if scale:
             image = windowed_mean(image, window)[..., ::2, ::2]
             reference = windowed_mean(reference, window)[..., ::2, ::2]
-        mean_x, mean_y = windowed_mean(reference, window), windowed_mean(image, window)
-        variance = (windowed_mean(reference.square(), window) - mean_x.square()).clamp(min=0)
-        variance_image = (windowed_mean(image.square(), window) - mean_y.square()).clamp(min=0)
-        covariance = windowed_mean(reference * image, window) - mean_x * mean_y
-
-        gain = covariance / (variance + _EPSILON)
-        noise = variance_image - gain * covariance
-        # Without structure in the reference, or with a negative gain, all of the image is noise.
-        nothing_there = variance < _EPSILON
-        gain = gain.masked_fill(nothing_there, 0.0)
-        noise = noise.where(~nothing_there, variance_image)
-        variance = variance.masked_fill(nothing_there, 0.0)
-        # Without structure in the image nothing came through at all.
-        nothing_left = variance_image < _EPSILON
-        gain = gain.masked_fill(nothing_left, 0.0)
-        noise = noise.masked_fill(nothing_left, 0.0)
-        negative = gain < 0
-        noise = noise.where(~negative, variance_image)
-        gain = gain.masked_fill(negative, 0.0)
-        noise = noise.clamp(min=_EPSILON)
-
-        kept = kept + torch.log1p(gain.square() * variance / (noise + _NOISE)).sum(dim=(1, 2, 3))
-        available = available + torch.log1p(variance / _NOISE).sum(dim=(1, 2, 3))
+        kept_here, available_here = _information(image, reference, window)
+        kept = kept + kept_here
+        available = available + available_here
     something = available > 0
     return torch.where(
         something, kept / available.where(something, torch.ones_like(available)), torch.ones_like(available)
     )
+
+
+def _information(image: Tensor, reference: Tensor, window: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Information of the reference that the image kept, and all of it, at one scale; (B,) each."""
+    mean_x, mean_y = windowed_mean(reference, window), windowed_mean(image, window)
+    variance = (windowed_mean(reference.square(), window) - mean_x.square()).clamp(min=0)
+    variance_image = (windowed_mean(image.square(), window) - mean_y.square()).clamp(min=0)
+    covariance = windowed_mean(reference * image, window) - mean_x * mean_y
+
+    gain = covariance / (variance + _EPSILON)
+    noise = variance_image - gain * covariance
+    # Without structure in the reference, or with a negative gain, all of the image is noise.
+    nothing_there = variance < _EPSILON
+    gain = gain.masked_fill(nothing_there, 0.0)
+    noise = noise.where(~nothing_there, variance_image)
+    variance = variance.masked_fill(nothing_there, 0.0)
+    # Without structure in the image nothing came through at all.
+    nothing_left = variance_image < _EPSILON
+    gain = gain.masked_fill(nothing_left, 0.0)
+    noise = noise.masked_fill(nothing_left, 0.0)
+    negative = gain < 0
+    noise = noise.where(~negative, variance_image)
+    gain = gain.masked_fill(negative, 0.0)
+    noise = noise.clamp(min=_EPSILON)
+
+    kept = torch.log1p(gain.square() * variance / (noise + _NOISE)).sum(dim=(1, 2, 3))
+    available = torch.log1p(variance / _NOISE).sum(dim=(1, 2, 3))
+    return kept, available
 
 
 def fusion_visual_information_fidelity(fused: Tensor, ir: Tensor, vi: Tensor) -> Tensor:

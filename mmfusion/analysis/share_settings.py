@@ -53,8 +53,8 @@ class Setting:
         """The same with other options of the attribution, and without a name unless one is given.
 
         Examples:
-            >>> Setting.of('mine', smoothing=0.0).vary(baseline='black').how()
-            'banzhaf, 2 pairs'
+            >>> Setting.of('mine', smoothing=0.0).vary(estimator='exact').how()
+            'exact, midpoint 5'
         """
         return replace(self, name=name, attribution=replace(self.attribution, **options))
 
@@ -76,9 +76,11 @@ class Setting:
             ('exact, right 5', 'banzhaf, 1 pair')
         """
         options = self.attribution
-        if options.estimator == 'banzhaf':
+        if options.estimator == 'banzhaf' and isinstance(options.test_pairs, int):
             return f'banzhaf, {options.test_pairs} pair{"s" * (options.test_pairs > 1)}'
-        return 'endpoint' if options.estimator == 'endpoint' else f'{options.estimator}, {options.rule} {options.steps}'
+        if options.estimator in ('banzhaf', 'endpoint'):
+            return options.estimator
+        return f'{options.estimator}, {options.rule} {options.steps}'
 
     def fields(self) -> dict[str, Any]:
         """All that it consists of, by name, for a file.
@@ -123,8 +125,10 @@ class Setting:
 
 
 def own_setting(model: FusionSegmentor) -> Setting:
-    """How the fusion of a model shares; the defaults for one that attributes nothing."""
-    return Setting('this model', attribution_of(model.fusion), model.scorer().score, seed=0)
+    """How the fusion of a model shares when it predicts; the defaults for one that attributes nothing."""
+    options, scorer = attribution_of(model.fusion), model.scorer()
+    options = replace(options, test_pairs=options.pairs_in_evaluation(scorer.num_classes))
+    return Setting('this model', options, scorer.score, seed=0)
 
 
 def attribute(scorer: Scorer, batch: SceneBatch, setting: Setting, num_classes: int, number: int = 0) -> Evidence:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .baseline import BASELINES
 from .estimators import ESTIMATORS, Effort, estimate, get_estimator
+from .estimators.coalition import default_pairs
 from .isolation import Scorer, isolated
 from .label_regions import LabelRegions
 from .quadrature import quadrature
@@ -112,7 +113,8 @@ class Attribution:
         rule (str): Quadrature rule: 'left', 'right', 'midpoint', 'trapezoid' or 'gauss_legendre'. Along the path the
             gradient is a narrow bump somewhere, which equally spaced nodes meet more surely than those of Gauss.
         pairs (int): Pairs of images per source of 'banzhaf' while training. One draw is noisy, but training sees many.
-        test_pairs (int): The same in evaluation, where there is one draw only.
+        test_pairs (int | str): The same in evaluation, where there is one draw only. ``'auto'`` is two for up to seven
+            classes and four for more; see :func:`~mmfusion.attribution.estimators.coalition.default_pairs`.
         smoothing (float): Evidence, in units of the score, that each source is credited with in advance; 0 as in the
             paper. See :class:`Evidence`.
         eps (float): Keeps sources without any evidence at one half each.
@@ -141,7 +143,7 @@ class Attribution:
     steps: int = 5
     rule: str = 'midpoint'
     pairs: int = 1
-    test_pairs: int = 2
+    test_pairs: int | Literal['auto'] = 'auto'
     smoothing: float = 0.075
     eps: float = 1e-8
     region: str = 'sample'
@@ -160,9 +162,12 @@ class Attribution:
             check_choice('max_batch', self.max_batch, tuple(_IMAGES_PER_PAIR))
         elif self.max_batch is not None and self.max_batch < 1:
             raise ValueError(f"max_batch must be positive, 'auto', 'batch' or None, got {self.max_batch}")
-        for name in ('pairs', 'test_pairs'):
-            if getattr(self, name) < 1:
-                raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
+        if self.pairs < 1:
+            raise ValueError(f'pairs must be at least 1, got {self.pairs}')
+        if isinstance(self.test_pairs, str):
+            check_choice('test_pairs', self.test_pairs, ('auto',))
+        elif self.test_pairs < 1:
+            raise ValueError(f"test_pairs must be at least 1, or 'auto', got {self.test_pairs}")
         if not self.smoothing >= 0:
             raise ValueError(f'smoothing must not be negative, got {self.smoothing}')
         if self.num_classes is not None and self.num_classes < 1:
@@ -254,7 +259,7 @@ class Attribution:
             ValueError: Labels do not fit, or the scorer returns another shape.
         """
         regions = labels if isinstance(labels, LabelRegions) else self.regions(scorer, ir, vi, labels, ignore)
-        effort = self._effort(len(ir), training, generator)
+        effort = self._effort(regions, training, generator)
         if regions.pooled:  # A region must not run over the two sources as well.
             of_ir, of_vi = (
                 estimate(scorer, image, regions, self.estimator, self.baseline, effort) for image in (ir, vi)
@@ -269,10 +274,20 @@ class Attribution:
         sizes = regions.sizes[:, :-1]
         return sizes if get_estimator(self.estimator).per_pixel else torch.ones_like(sizes)
 
-    def _effort(self, batch: int, training: bool, generator: torch.Generator | None) -> Effort:
+    def pairs_in_evaluation(self, num_classes: int) -> int:
+        """Pairs of images that a prediction of so many classes takes.
+
+        Examples:
+            >>> Attribution().pairs_in_evaluation(4), Attribution(test_pairs=3).pairs_in_evaluation(4)
+            (2, 3)
+        """
+        return default_pairs(num_classes) if isinstance(self.test_pairs, str) else self.test_pairs
+
+    def _effort(self, regions: LabelRegions, training: bool, generator: torch.Generator | None) -> Effort:
         if generator is None and get_estimator(self.estimator).random:
             generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())) if training else 0)
         max_batch = self.max_batch
         if isinstance(max_batch, str):
-            max_batch = _IMAGES_PER_PAIR[max_batch] * batch
-        return Effort(self.steps, self.rule, self.pairs if training else self.test_pairs, max_batch, generator)
+            max_batch = _IMAGES_PER_PAIR[max_batch] * len(regions)
+        pairs = self.pairs if training else self.pairs_in_evaluation(regions.num_classes)
+        return Effort(self.steps, self.rule, pairs, max_batch, generator)

@@ -61,7 +61,7 @@ def region_attribution(
             - 'banzhaf': no backward pass, and restricted to the region: how much the class's score gains when its
               region shows the image instead of the baseline, while every other region shows either with probability
               one half (the Banzhaf value of the region, Banzhaf 1965, as in Wang and Jia, "Data Banzhaf", AISTATS
-              2023). Regions are switched for all classes at once and in complementary pairs; see
+              2023). Regions are switched for all classes at once, each in half of the images; see
               :func:`~mmfusion.attribution.estimators.coalition.coalition_signs`. No integral, hence no quadrature
               error.
 
@@ -73,7 +73,7 @@ def region_attribution(
             'exact' and 'multiplexed' are means over the region's pixels and shrink with its size; 'endpoint' and
             'banzhaf' are differences of scores, on the scale of ``s_c``. :func:`~mmfusion.attribution.infrared_share`
             knows the difference.
-        pairs (int): Pairs of images of 'banzhaf'.
+        pairs (int): Pairs of images of 'banzhaf', best a power of two.
         region (str): 'sample' for regions of one sample, 'batch' for the union over the batch (the released network).
         max_batch (int, optional): Largest number of images per call of the scorer; limits memory. All at once by
             default.

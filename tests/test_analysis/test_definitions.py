@@ -160,9 +160,10 @@ def test_settings_to_compare():
         baseline={'black', 'mean', 'blur'},
         smoothing={0, 0.075},
         estimator={'exact', 'multiplexed', 'endpoint', 'banzhaf'},
-        pairs={1, 2, 4},
     ).items():
         assert {setting.fields()[field] for setting in rest} == values, field
+    banzhaf = [setting.attribution for setting in rest if setting.attribution.estimator == 'banzhaf']
+    assert {options.test_pairs for options in banzhaf} == {1, 2, 4}
     binary = settings_to_compare(own, logits=False)
     assert [one for one in settings if one.score != 'logit'] == binary
     sigmoid = settings_to_compare(Setting.of('this model', 'sigmoid'))

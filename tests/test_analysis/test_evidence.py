@@ -114,7 +114,7 @@ def test_given_labels_against_the_fusion(config, random_checkpoint):
     model, _, batches = load(path, random_checkpoint(path), scenes=4, batch_size=1)
     own = own_setting(model)
     assert (own.how(), own.score) == ('exact, right 2', 'softmax')
-    assert own.attribution == Attribution(**options)
+    assert own.attribution == Attribution(**options, test_pairs=2)
     seen = observe(model, batches, EVIDENCE)
     rows = []
     for batch in batches:

@@ -205,7 +205,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[Sheet]]:
     own, observation = own_setting(case.model), observe(case.model, case.batches, case.evidence)
     sheets = [make(observation, case.classes, case.evidence) for make in (share_sheet, follow_sheet, verdict_sheet)]
     sheets[0].note += ' ' + how_told(case.model, own, observation.attributed)
-    if own.estimator in ('multiplexed', 'banzhaf'):
+    if own.attribution.estimator in ('multiplexed', 'banzhaf'):
         sheets[0].note += (
             ' Random signs are those of a prediction, one draw for all scenes; the other rows of '
             '--compare draw anew for every batch, so that a mean does not hang on one draw.'

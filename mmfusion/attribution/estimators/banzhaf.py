@@ -26,8 +26,9 @@ def banzhaf(scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegions, e
     if generator is None:
         generator = torch.Generator()
         generator.seed()
-    signs = coalition_signs(regions.inverse > 0, effort.pairs, generator)
-    signs = torch.cat([signs, -signs]).to(end)
+    # Of each sample by itself, also where regions run over the batch.
+    sizes = regions.sums(torch.ones_like(regions.index))
+    signs = coalition_signs(sizes, effort.pairs, generator).to(end)
     rows = torch.arange(len(end), device=end.device).repeat(len(signs))
     size = effort.chunk_size(len(rows))
     sums = torch.zeros_like(regions.inverse)

@@ -67,20 +67,50 @@ class Evidence:
 
     @property
     def prior(self) -> Tensor:
-        """Tensor: The smoothing in units of the attributions (B, C)."""
+        """Tensor: The smoothing in units of the attributions (B, C).
+
+        Examples:
+            A region of two pixels, attributed per pixel:
+
+            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
+            >>> nothing = torch.zeros(1, 1)
+            >>> Evidence(regions, nothing, nothing, regions.sizes[:, :-1], smoothing=0.5).prior
+            tensor([[0.2500]])
+        """
         return self.smoothing / self.scale.clamp(min=1)
 
     def smoothed(self, smoothing: float) -> 'Evidence':
-        """The same evidence with another smoothing."""
+        """The same evidence with another smoothing.
+
+        Examples:
+            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
+            >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
+            >>> found.smoothed(0.4).share()
+            tensor([[0.6250]])
+        """
         return Evidence(self.regions, self.ir, self.vi, self.scale, smoothing, self.eps)
 
     def share(self) -> Tensor:
-        """Share of the infrared image in the evidence for each class: (B, C) in [0, 1]."""
+        """Share of the infrared image in the evidence for each class: (B, C) in [0, 1].
+
+        Examples:
+            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
+            >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
+            >>> found.share()
+            tensor([[0.7500]])
+        """
         prior = self.eps + self.prior.to(self.ir)
         return (self.ir + prior) / (self.ir + self.vi + 2 * prior)
 
     def mean_share(self) -> Tensor:
-        """Mean share (C,) over the samples that hold the class; NaN for a class that none holds."""
+        """Mean share (C,) over the samples that hold the class; NaN for a class that none holds.
+
+        Examples:
+            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0]], [[0, 1]]]), num_classes=3)
+            >>> ir = torch.tensor([[0.3, 0.0, 0.0], [0.1, 0.2, 0.0]])
+            >>> Evidence(regions, ir, 0.4 - ir, torch.ones(2, 3)).mean_share()
+            tensor([0.5000, 0.5000,    nan])
+        """
         return self.share().masked_fill(~self.regions.present, float('nan')).nanmean(0)
 
     def weights(self, strength: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -92,6 +122,12 @@ class Evidence:
         Returns:
             tuple[Tensor, Tensor]: Weights of the infrared and the visible image, (B, 1, H, W) in [0, 1]; they add to 1
             and are one half at pixels of no class.
+
+        Examples:
+            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
+            >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
+            >>> found.weights()[0], found.weights(strength=0.5)[0]
+            (tensor([[[[0.7500, 0.7500, 0.5000]]]]), tensor([[[[0.6250, 0.6250, 0.5000]]]]))
         """
         weight_ir = 0.5 + strength * (self.regions.spread(self.share(), fill=0.5) - 0.5)
         return weight_ir, 1 - weight_ir
@@ -193,6 +229,13 @@ class Attribution:
 
         Raises:
             ValueError: Labels do not fit the images or hold other ids than those of classes.
+
+        Examples:
+            The class of most evidence in both images together, where nobody gives labels:
+
+            >>> ir, vi = torch.tensor([[[[0.9, 0.1]]]]), torch.tensor([[[[0.3, 0.2]]]])
+            >>> Attribution().regions(lambda x: torch.cat([x, 1 - x], dim=1), ir, vi).labels().tolist()
+            [[[0, 1]]]
         """
         if labels is None:
             scores = self._predict(scorer, ir.detach(), vi.detach())
@@ -257,6 +300,15 @@ class Attribution:
 
         Raises:
             ValueError: Labels do not fit, or the scorer returns another shape.
+
+        Examples:
+            One class, of which infrared shows all and the visible image half:
+
+            >>> ir, vi = torch.ones(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.5)
+            >>> labels = torch.zeros(1, 8, 8, dtype=torch.long)
+            >>> found = Attribution(baseline='black', smoothing=0.0).evidence(lambda x: x, ir, vi, labels)
+            >>> found.ir, found.vi, found.share()
+            (tensor([[1.]]), tensor([[0.5000]]), tensor([[0.6667]]))
         """
         regions = labels if isinstance(labels, LabelRegions) else self.regions(scorer, ir, vi, labels, ignore)
         effort = self._effort(regions, training, generator)
@@ -270,7 +322,13 @@ class Attribution:
         return Evidence(regions, of_ir, of_vi, self.scale_of(regions), self.smoothing, self.eps)
 
     def scale_of(self, regions: LabelRegions) -> Tensor:
-        """What attributions (B, C) are multiplied by to be in units of the score; see :class:`Evidence`."""
+        """What attributions (B, C) are multiplied by to be in units of the score; see :class:`Evidence`.
+
+        Examples:
+            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 0]]]), num_classes=1)
+            >>> Attribution(estimator='exact').scale_of(regions), Attribution(estimator='banzhaf').scale_of(regions)
+            (tensor([[3.]]), tensor([[1.]]))
+        """
         sizes = regions.sizes[:, :-1]
         return sizes if get_estimator(self.estimator).per_pixel else torch.ones_like(sizes)
 

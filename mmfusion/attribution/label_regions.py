@@ -84,21 +84,42 @@ class LabelRegions:
 
     @property
     def num_classes(self) -> int:
-        """int: Number of classes C."""
+        """int: Number of classes C.
+
+        Examples:
+            >>> LabelRegions.from_labels(torch.tensor([[[0, 255]]]), num_classes=3).num_classes
+            3
+        """
         return self.inverse.shape[1] - 1
 
     @property
     def present(self) -> Tensor:
-        """Tensor: Which classes a sample has, booleans (B, C)."""
+        """Tensor: Which classes a sample has, booleans (B, C).
+
+        Examples:
+            >>> LabelRegions.from_labels(torch.tensor([[[1, 1]], [[0, 1]]]), num_classes=2).present
+            tensor([[False,  True],
+                    [ True,  True]])
+        """
         return self.inverse[:, :-1] > 0
 
     @property
     def known(self) -> Tensor:
-        """Tensor: Which pixels belong to a class, booleans (B, H, W)."""
+        """Tensor: Which pixels belong to a class, booleans (B, H, W).
+
+        Examples:
+            >>> LabelRegions.from_labels(torch.tensor([[[0, 255]]]), num_classes=1).known
+            tensor([[[ True, False]]])
+        """
         return self.index < self.num_classes
 
     def present_in_batch(self) -> list[int]:
-        """Classes that occur anywhere in the batch. Waits for the device."""
+        """Classes that occur anywhere in the batch. Waits for the device.
+
+        Examples:
+            >>> LabelRegions.from_labels(torch.tensor([[[1, 1]], [[3, 255]]]), num_classes=4).present_in_batch()
+            [1, 3]
+        """
         return self.present.any(0).nonzero().flatten().tolist()
 
     def labels(self, ignore_index: int = 255) -> Tensor:
@@ -123,6 +144,10 @@ class LabelRegions:
 
         Raises:
             ValueError: Regions run over the batch, so those of the copies would run over the sources as well.
+
+        Examples:
+            >>> LabelRegions.from_labels(torch.tensor([[[0, 1]]]), num_classes=2).repeat(2).index.tolist()
+            [[[0, 1]], [[0, 1]]]
         """
         if self.pooled:
             raise ValueError('regions that run over the batch cannot be repeated: attribute one source after the other')
@@ -141,12 +166,24 @@ class LabelRegions:
         return scores.gather(1, self.index.clamp(max=self.num_classes - 1)[:, None])[:, 0]
 
     def sums(self, values: Tensor) -> Tensor:
-        """Sum (B, H, W) values over each region: (B, C + 1), the last one over the pixels of no class."""
+        """Sum (B, H, W) values over each region: (B, C + 1), the last one over the pixels of no class.
+
+        Examples:
+            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
+            >>> regions.sums(torch.tensor([[[1.0, 3.0, 5.0]]]))
+            tensor([[4., 5.]])
+        """
         sums = torch.zeros_like(self.inverse)
         return sums.scatter_add_(1, self.index.flatten(1), values.to(sums.dtype).flatten(1))
 
     def finish(self, sums: Tensor) -> Tensor:
-        """Region sums per sample (B, C + 1) to region means (B, C)."""
+        """Region sums per sample (B, C + 1) to region means (B, C).
+
+        Examples:
+            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=2)
+            >>> regions.finish(regions.sums(torch.tensor([[[1.0, 3.0, 5.0]]])))
+            tensor([[2., 0.]])
+        """
         if self.pooled:
             sums = sums.sum(0, keepdim=True).expand_as(sums)
         return (sums * self.inverse)[:, :-1]

@@ -68,6 +68,16 @@ class TrajectoryAttribution:
 
         Raises:
             ValueError: The iterate or the scores do not have the shape that goes with the labels.
+
+        Examples:
+            The score of the only class is the image, so the map is how the iterate moved:
+
+            >>> labels = torch.zeros(1, 1, 2, dtype=torch.long)
+            >>> trajectory = TrajectoryAttribution(lambda image: image, labels)
+            >>> for iterate in (torch.tensor([[[[0.5, 0.5]]]]), torch.tensor([[[[0.7, 0.3]]]])):
+            ...     print(trajectory.update(iterate))
+            tensor([[[[0., 0.]]]])
+            tensor([[[[ 1., -1.]]]])
         """
         shape = (self._labels.index if isinstance(self._labels, LabelRegions) else self._labels).shape
         if fused.ndim != 4 or shape != (len(fused), *fused.shape[-2:]):

@@ -7,6 +7,7 @@ from .attention_effect import attention_effect, measure_sizes
 from .attribution_maps import analyse, attribution_options, class_scores, convergence, path_integral, predicted_classes
 from .attribution_report import AttributionReport
 from .benchmark import BenchmarkSettings, compare_contenders, device_name, run_benchmark
+from .coalition_error import ShareError, coalition_errors
 from .contenders import RELEASED, VARIANTS, Contender, our_contenders, released_contender
 from .counting import Counts, counting, flop_counter
 from .definitions import ScoreView, compare_definitions, distinct_attributions, scorer_of, settings_to_compare
@@ -53,6 +54,7 @@ __all__ = [
     'SceneBatch',
     'ScoreView',
     'Setting',
+    'ShareError',
     'Sheet',
     'Stat',
     'Stopwatch',
@@ -70,6 +72,7 @@ __all__ = [
     'choose_metrics',
     'choose_results',
     'class_scores',
+    'coalition_errors',
     'compare_contenders',
     'compare_definitions',
     'compare_on',

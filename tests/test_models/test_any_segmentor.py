@@ -96,9 +96,7 @@ def test_step_and_predict(name, model_config, make_batch):
                 type='UAAFusion',
                 num_stages=2,
                 channels=8,
-                attribution=dict(steps=2, estimator='exact', smoothing=0.0),
-                rule='gauss_legendre',
-                label_source='mean',
+                attribution=dict(steps=2, rule='gauss_legendre', estimator='exact', smoothing=0.0, label_source='mean'),
             ),
             **options,
         )

@@ -398,12 +398,12 @@ class FusionSegmentor(BaseSegmentor):
         """
         if data_samples is None:
             data_samples = [SegDataSample() for _ in seg_logits]
-        threshold: Any = self.decode_head.threshold
         for logits, sample in zip(seg_logits, data_samples):
             logits = restore_logits(logits, sample.metainfo, self.align_corners)
             if len(logits) > 1:
                 prediction = logits.argmax(0, keepdim=True)
             else:
+                threshold: Any = self.decode_head.threshold
                 logits = logits.sigmoid()
                 prediction = (logits > threshold).to(logits)
             sample.set_data({'seg_logits': PixelData(data=logits), 'pred_sem_seg': PixelData(data=prediction)})

@@ -20,11 +20,11 @@ from .share_settings import Setting, attribute
 SMALLEST_PROBABILITY = 1e-6
 
 
-def settings_to_compare(own: Setting, logits: bool = True) -> list[Setting]:
+def settings_to_compare(model_setting: Setting, logits: bool = True) -> list[Setting]:
     """The model's own way, the released one, and what lies between and beside them.
 
     Args:
-        own (Setting): Comes first. Its score is used throughout, if it is a probability.
+        model_setting (Setting): Comes first. Its score is used throughout, if it is a probability.
         logits (bool): Whether the segmentor has logits that differ from probabilities.
 
     Returns:
@@ -34,12 +34,12 @@ def settings_to_compare(own: Setting, logits: bool = True) -> list[Setting]:
         >>> [setting.name for setting in settings_to_compare(Setting.of('mine'))[:2]]
         ['mine', 'released definition']
     """
-    score = own.score if own.score == 'sigmoid' else 'softmax'
+    score = model_setting.score if model_setting.score == 'sigmoid' else 'softmax'
     plain = Setting.of('', score, estimator='exact', smoothing=0.0)
     smoothed = plain.vary(smoothing=Attribution.smoothing)
     released = plain.vary('released definition', baseline='black', rule='right')
     settings = [
-        own,
+        model_setting,
         released,
         plain.vary(baseline='mean'),
         plain,

@@ -54,12 +54,12 @@ def read_case(inferencer: FusionInferencer, dataset: BaseDataset, scenes: int) -
     return Case(model, read_batches(model, dataset, scenes, batch_size, inferencer.device), classes, evidence)
 
 
-def evidence_report(case: Case, own: Setting, observation: Observation) -> dict[str, Any]:
+def evidence_report(case: Case, model_setting: Setting, observation: Observation) -> dict[str, Any]:
     """What was observed, in plain numbers.
 
     Args:
         case (Case): The classes.
-        own (Setting): How the model tells the share.
+        model_setting (Setting): How the model tells the share.
         observation (Observation): What it does on the scenes.
 
     Returns:
@@ -68,7 +68,7 @@ def evidence_report(case: Case, own: Setting, observation: Observation) -> dict[
     """
     met = {labels: verdicts(table, case.classes, case.evidence) for labels, table in observation.shares.items()}
     return dict(
-        setting=own.fields(),
+        setting=model_setting.fields(),
         classes=[dict(name=name, evidence=sensor) for name, sensor in zip(case.classes, case.evidence)],
         **asdict(observation),
         verdicts=met,
@@ -105,12 +105,12 @@ def plain_table(table: Table) -> dict[str, list[dict[str, Any] | None]]:
     return {daytime: [None if stat is None else asdict(stat) for stat in row] for daytime, row in table.items()}
 
 
-def how_told(model: FusionSegmentor, own: Setting, attributed: bool) -> str:
+def how_told(model: FusionSegmentor, model_setting: Setting, attributed: bool) -> str:
     """A sentence or two on how shares are told and where labels come from.
 
     Args:
         model (FusionSegmentor): The model.
-        own (Setting): How it tells the share.
+        model_setting (Setting): How it tells the share.
         attributed (bool): Whether its fusion itself uses the shares.
 
     Returns:
@@ -119,7 +119,8 @@ def how_told(model: FusionSegmentor, own: Setting, attributed: bool) -> str:
     used = 'as the fusion computes it'
     if not attributed:
         used = f'by the defaults of UAAFusion; {type(model.fusion).__name__} does not use it'
-    how = f'{own.score}, {own.attribution.baseline}, {own.how()}, smoothing {own.attribution.smoothing:g}'
+    options = model_setting.attribution
+    how = f'{model_setting.score}, {options.baseline}, {model_setting.how()}, smoothing {options.smoothing:g}'
     from_mean = attribution_of(model.fusion).label_source == 'mean'
     predicted = 'the mean image' if from_mean else 'both images, by the mean of their scores'
     return f'Told {used}: {how}. Labels are predicted from {predicted}.'

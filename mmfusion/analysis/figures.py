@@ -29,15 +29,15 @@ def _show(ax: Axes, picture: np.ndarray, title: str, **options: Any) -> AxesImag
     return ax.imshow(picture, interpolation='nearest', **options)
 
 
-def _draw_pictures(part: SubFigure, report: AttributionReport) -> None:
+def _draw_pictures(panel: SubFigure, report: AttributionReport) -> None:
     # A row of pictures, all of one size, and a low row for their keys.
-    grid = part.add_gridspec(2, 6, height_ratios=[1, 0.05])
-    axes = [part.add_subplot(grid[0, i]) for i in range(6)]
+    grid = panel.add_gridspec(2, 6, height_ratios=[1, 0.05])
+    axes = [panel.add_subplot(grid[0, i]) for i in range(6)]
     _show(axes[0], report.visible, 'visible')
     _show(axes[1], report.infrared, 'infrared', cmap='gray', vmin=0, vmax=255)
     _show(axes[2], report.fused, 'fused', cmap='gray', vmin=0, vmax=255)
     weights = _show(axes[3], report.weight_ir, 'weight of infrared', cmap='coolwarm', vmin=0, vmax=1)
-    bar = part.colorbar(weights, cax=part.add_subplot(grid[1, 3]), orientation='horizontal', ticks=[0, 0.5, 1])
+    bar = panel.colorbar(weights, cax=panel.add_subplot(grid[1, 3]), orientation='horizontal', ticks=[0, 0.5, 1])
     labels = bar.ax.set_xticklabels(['0 visible', '½', '1 infrared'], fontsize=8)
     # Inside of the column, so that the pictures keep their distance.
     labels[0].set_horizontalalignment('left')
@@ -49,14 +49,14 @@ def _draw_pictures(part: SubFigure, report: AttributionReport) -> None:
     for c in shown:
         red, green, blue = (value / 255 for value in report.palette[c])
         patches.append(Patch(facecolor=(red, green, blue), edgecolor='gray', label=report.classes[c]))
-    key = part.add_subplot(grid[1, 4:])
+    key = panel.add_subplot(grid[1, 4:])
     key.axis('off')
     key.legend(handles=patches, loc='upper center', ncols=min(len(patches), 5), fontsize=8, frameon=False)
 
 
-def _draw_regions(part: SubFigure, report: AttributionReport) -> None:
+def _draw_regions(panel: SubFigure, report: AttributionReport) -> None:
     places = np.arange(len(report.present))
-    left, right = part.subplots(1, 2)
+    left, right = panel.subplots(1, 2)
     _draw_shares(left, report, places)
     _draw_attributions(right, report, places)
     names = [report.classes[c] for c in report.present]
@@ -65,7 +65,7 @@ def _draw_regions(part: SubFigure, report: AttributionReport) -> None:
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.spines[['top', 'right']].set_visible(False)
     handles = [Patch(color=_INFRARED, label='infrared'), Patch(color=_VISIBLE, label='visible')]
-    part.legend(handles=handles, loc='outside right center', fontsize=9, frameon=False)
+    panel.legend(handles=handles, loc='outside right center', fontsize=9, frameon=False)
 
 
 def _draw_shares(ax: Axes, report: AttributionReport, places: np.ndarray) -> None:
@@ -106,10 +106,10 @@ def _stage_rows(stages: int) -> int:
     return 1 if stages <= 3 else 2
 
 
-def _draw_attention(part: SubFigure, attention: np.ndarray) -> None:
+def _draw_attention(panel: SubFigure, attention: np.ndarray) -> None:
     stages = len(attention)
     rows = _stage_rows(stages)
-    axes = part.subplots(rows, 2 * stages // rows, squeeze=False).reshape(2, stages)
+    axes = panel.subplots(rows, 2 * stages // rows, squeeze=False).reshape(2, stages)
     # A gradient has few large values, which would leave the rest blank.
     limit = float(np.quantile(np.abs(attention), 0.99)) or 1.0
     for k, values in enumerate(attention):
@@ -125,12 +125,12 @@ def _draw_attention(part: SubFigure, attention: np.ndarray) -> None:
             axes[1, k], sigmoid(values), f'gate $\\sigma(a_{{{k}}})$ of stage {k + 1}', cmap='PuOr_r', vmin=0, vmax=1
         )
     size: dict[str, Any] = dict(shrink=0.85, pad=0.01, aspect=15)
-    part.colorbar(maps, ax=axes[0].tolist(), extend='both', **size)
-    part.colorbar(gates, ax=axes[1].tolist(), ticks=[0, 0.5, 1], **size)
+    panel.colorbar(maps, ax=axes[0].tolist(), extend='both', **size)
+    panel.colorbar(gates, ax=axes[1].tolist(), ticks=[0, 0.5, 1], **size)
 
 
-def _draw_convergence(part: SubFigure, report: AttributionReport) -> None:
-    axes = part.subplots(1, 2, sharey=True)
+def _draw_convergence(panel: SubFigure, report: AttributionReport) -> None:
+    axes = panel.subplots(1, 2, sharey=True)
     for s, (ax, source) in enumerate(zip(axes, SOURCES)):
         for i, c in enumerate(report.present):
             _draw_class_convergence(ax, report, s, c, _MARKERS[i % len(_MARKERS)])

@@ -202,28 +202,28 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[Sheet]]:
     dataset = build_dataset(inferencer)
     scenes = choose_scenes(dataset, args.scenes)
     case = read_case(inferencer, dataset, scenes)
-    own, observation = own_setting(case.model), observe(case.model, case.batches, case.evidence)
+    model_setting, observation = own_setting(case.model), observe(case.model, case.batches, case.evidence)
     sheets = [make(observation, case.classes, case.evidence) for make in (share_sheet, follow_sheet, verdict_sheet)]
-    sheets[0].note += ' ' + how_told(case.model, own, observation.attributed)
-    if own.attribution.estimator in ('multiplexed', 'banzhaf'):
+    sheets[0].note += ' ' + how_told(case.model, model_setting, observation.attributed)
+    if model_setting.attribution.estimator in ('multiplexed', 'banzhaf'):
         sheets[0].note += (
             ' Random signs are those of a prediction, one draw for all scenes; the other rows of '
             '--compare draw anew for every batch, so that a mean does not hang on one draw.'
         )
     report = dict(config=args.config, checkpoint=args.checkpoint, scenes=scenes)
-    report.update(evidence_report(case, own, observation))
+    report.update(evidence_report(case, model_setting, observation))
     if args.compare:
         nodes = args.reference_nodes or REFERENCE_NODES
-        rows = compare(case, own, nodes)
+        rows = compare(case, model_setting, nodes)
         sheets.append(comparison_sheet(rows, case.classes, nodes))
         report['comparison'] = [dict(row, shares=plain_table(row['shares'])) for row in rows]
         report['reference_nodes'] = nodes
     return report, sheets
 
 
-def compare(case: Case, own: Setting, nodes: int) -> list[dict[str, Any]]:
+def compare(case: Case, model_setting: Setting, nodes: int) -> list[dict[str, Any]]:
     """Other ways to tell the share, with a bar on the error stream."""
-    settings = settings_to_compare(own, logits=case.model.out_channels > 1)
+    settings = settings_to_compare(model_setting, logits=case.model.out_channels > 1)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task('attributing', total=len(case.batches) * distinct_attributions(settings, nodes))
         return compare_on(case, settings, nodes, lambda: progress.advance(task))

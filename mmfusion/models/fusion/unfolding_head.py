@@ -47,9 +47,9 @@ class _Stage(nn.Module):
         # One memory in both places: the two filters are added instead of being applied to the same input twice.
         first: Any
         first, activation, second = self.merge
-        own, of_long, of_short = first.weight.split(features.shape[1], dim=1)
+        of_features, of_long, of_short = first.weight.split(features.shape[1], dim=1)
         x = F.pad(torch.cat([features, long], dim=1), (1, 1, 1, 1), mode='reflect')
-        return second(activation(F.conv2d(x, torch.cat([own, of_long + of_short], dim=1), first.bias)))
+        return second(activation(F.conv2d(x, torch.cat([of_features, of_long + of_short], dim=1), first.bias)))
 
     def forward(
         self, half: Tensor, gate: Tensor, long: Tensor, short: Tensor | None, state: State | None

@@ -1,5 +1,6 @@
 """Old names and options: they work, and one warning names the new ones."""
 
+import os
 import subprocess
 import sys
 import types
@@ -44,7 +45,10 @@ def old_module(monkeypatch):
 
 
 def run(*command, cwd):
-    return subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=300, check=False, cwd=cwd)
+    env = {**os.environ, 'PYTHONPATH': str(Path(mmfusion.__file__).parents[1])}
+    return subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, timeout=300, check=False, cwd=cwd, env=env
+    )
 
 
 def user_code(folder):
@@ -60,9 +64,7 @@ def user_code(folder):
             ]
         )
     )
-    (folder / 'script.py').write_text(
-        f'import sys\nsys.path.insert(1, {str(Path(mmfusion.__file__).parents[1])!r})\nimport user\nprint("done")\n'
-    )
+    (folder / 'script.py').write_text('import user\nprint("done")\n')
     return 'script.py'
 
 
@@ -126,8 +128,7 @@ def test_the_users_own_filters_count(tmp_path):
     assert silent.stdout.splitlines()[-1:] == ['done'], silent.stderr
     assert 'MMFusionDeprecationWarning' not in silent.stderr
     (tmp_path / 'strict.py').write_text(
-        'import sys, warnings\n'
-        f'sys.path.insert(1, {str(Path(mmfusion.__file__).parents[1])!r})\n'
+        'import warnings\n'
         'import mmfusion.models\n'
         'from mmfusion.deprecation import MMFusionDeprecationWarning\n'
         "warnings.simplefilter('error', MMFusionDeprecationWarning)\n"

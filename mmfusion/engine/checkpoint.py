@@ -54,7 +54,12 @@ class CheckpointFit:
 
     @property
     def complete(self) -> bool:
-        """bool: Every weight of the model is there."""
+        """bool: Every weight of the model is there.
+
+        Examples:
+            >>> CheckpointFit(('weight',), (), {}, ('more',)).complete, CheckpointFit((), ('weight',), {}, ()).complete
+            (True, False)
+        """
         return bool(self.fitting) and not self.missing and not self.other
 
     def describe(self, source: str | None = None) -> str:

@@ -93,7 +93,13 @@ class AttributionFusionLossHook(Hook):
         self._resumed: dict[str, Tensor] | None = None
 
     def strength(self, iteration: int) -> float:
-        """Strength of the attribution in an iteration (from 0), in [0, 1]."""
+        """Strength of the attribution in an iteration (from 0), in [0, 1].
+
+        Examples:
+            >>> hook = AttributionFusionLossHook(warmup_iters=2, ramp_iters=3)
+            >>> [hook.strength(iteration) for iteration in range(6)]
+            [0.0, 0.0, 0.25, 0.5, 0.75, 1.0]
+        """
         if iteration < self.warmup_iters:
             return 0.0
         if iteration >= self.warmup_iters + self.ramp_iters:

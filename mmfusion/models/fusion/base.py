@@ -101,6 +101,12 @@ class BaseFusion(BaseModule, metaclass=ABCMeta):
 
         Raises:
             ValueError: Not two (B, 1, H, W) float tensors of one shape.
+
+        Examples:
+            >>> BaseFusion.check_pair(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 2, 2))
+            >>> BaseFusion.check_pair(torch.rand(1, 1, 2, 2), torch.rand(1, 3, 2, 2))  # doctest: +ELLIPSIS
+            Traceback (most recent call last):
+            ValueError: infrared and visible luminance must be float tensors of one shape ...
         """
         if (
             ir.ndim != 4

@@ -6,6 +6,35 @@ import torch
 from torch import Tensor
 
 
+def refuse_unknown_labels(labels: Tensor, num_classes: int, *ignored: int) -> None:
+    """Refuse labels that no class has. On the CPU only: elsewhere looking would wait for the device.
+
+    Args:
+        labels (Tensor): Class ids of any shape, integer.
+        num_classes (int): Number of classes C.
+        *ignored (int): Ids that are allowed besides.
+
+    Raises:
+        ValueError: The message lists the ids.
+
+    Examples:
+        >>> refuse_unknown_labels(torch.tensor([0, 2, 255]), 3, 255)
+        >>> refuse_unknown_labels(torch.tensor([0, 3, 255]), 3, 255)
+        Traceback (most recent call last):
+        ValueError: labels hold the ids [3], outside 0..2 and not ignore_index=255; set num_classes or map the labels
+    """
+    if labels.device.type != 'cpu':
+        return
+    outside = (labels < 0) | (labels >= num_classes)
+    for label in ignored:
+        outside = outside & (labels != label)
+    if outside.any():
+        raise ValueError(
+            f'labels hold the ids {labels[outside].unique().tolist()}, outside 0..{num_classes - 1} and not '
+            f'ignore_index={" or ".join(map(str, dict.fromkeys(ignored)))}; set num_classes or map the labels'
+        )
+
+
 @dataclass(frozen=True)
 class LabelRegions:
     """The regions of the classes in a batch of label maps. B samples, C classes, H x W pixels.
@@ -65,14 +94,10 @@ class LabelRegions:
         # A copy: tensors made under inference_mode cannot take part in autograd.
         with torch.inference_mode(False), torch.no_grad():
             labels = labels.detach().clone().long()
-            ignored = labels == ignore_index
-            outside = ~ignored & ((labels < 0) | (labels >= num_classes))
-            if check and labels.device.type == 'cpu' and outside.any():
-                raise ValueError(
-                    f'labels hold the ids {labels[outside].unique().tolist()}, outside 0..{num_classes - 1} '
-                    f'and not ignore_index={ignore_index}; set num_classes or map the labels'
-                )
-            index = labels.masked_fill(ignored | outside, num_classes)
+            if check:
+                refuse_unknown_labels(labels, num_classes, ignore_index)
+            known = (labels != ignore_index) & (labels >= 0) & (labels < num_classes)
+            index = labels.masked_fill(~known, num_classes)
             sizes = torch.zeros(len(labels), num_classes + 1, dtype=dtype, device=labels.device)
             sizes.scatter_add_(1, index.flatten(1), torch.ones_like(index, dtype=dtype).flatten(1))
             sizes[:, num_classes] = 0

@@ -97,6 +97,30 @@ def test_schedule_and_record(run):
     assert runner.model._attribution_source is None
 
 
+def test_record_is_what_weighs_the_sources(make_runner, model_config):
+    """With smoothing the share in the log is the weight in the image, and not the plain ratio."""
+    fusion = dict(
+        type='UAAFusion', num_stages=1, channels=4, attribution=dict(estimator='exact', steps=2, smoothing=0.05)
+    )
+    hook = dict(type='AttributionFusionLossHook', interval=1)
+    runner = make_runner(max_iters=1, model=model_config(fusion=fusion), hooks=[hook])
+    probe = Probe()
+    runner.register_hook(probe)
+    runner.train()
+    (evidence,) = probe.evidence
+    weight, regions = evidence.weights()[0][:, 0], evidence.regions
+    plain = evidence.smoothed(0.0).mean_share()
+    told, differs = 0, False
+    for c, name in enumerate(('background', 'warm', 'printed')):
+        painted = [weight[b][regions.index[b] == c].unique().item() for b in regions.present[:, c].nonzero().flatten()]
+        if painted:
+            assert history(runner, f'share_ir/{name}') == pytest.approx([sum(painted) / len(painted)], rel=1e-5)
+            told += 1
+            differs |= abs(plain[c].item() - sum(painted) / len(painted)) > 0.05
+    assert told > 1
+    assert differs
+
+
 def test_classes_without_a_name(make_runner, monkeypatch):
     monkeypatch.setattr(Evidence, 'mean_share', lambda self: torch.tensor([0.25, 0.5, 0.75]))
     runner = make_runner(max_iters=1, hooks=[dict(type='AttributionFusionLossHook', interval=1)])

@@ -323,3 +323,33 @@ def test_the_config_is_left_alone(model_config, unet_config):
     model = MODELS.build(config)
     assert config == before
     assert model.segmentor.test_cfg.mode == 'slide'
+
+
+@pytest.mark.parametrize(
+    'fusion',
+    [
+        dict(type='AverageFusion'),
+        dict(type='UAAFusion', num_stages=1, channels=4),
+        dict(type='UAAFusion', num_stages=1, channels=4, weights='even', attention=None),
+    ],
+)
+def test_labels_that_no_class_has_are_refused_whatever_the_fusion(build, make_batch, fusion):
+    model = build(fusion=fusion)
+    inputs, samples = make_batch()
+    model.loss(inputs, samples)
+    samples[1].gt_sem_seg.data[0, 3, 4] = 7
+    with pytest.raises(ValueError, match=r'ids \[7\], outside 0\.\.2 and not ignore_index=255'):
+        model.loss(inputs, samples)
+
+
+@pytest.mark.parametrize(('direction', 'axes'), [('horizontal', [-1]), ('vertical', [-2]), ('diagonal', [-2, -1])])
+def test_predictions_of_flipped_pairs_come_back_unflipped(build, make_batch, direction, axes):
+    """As mmseg's heads give them: what the network sees is flipped, what a sample carries is not."""
+    model = build().eval()
+    inputs, samples = make_batch()
+    logits = torch.rand(2, 3, *inputs.shape[-2:], generator=torch.Generator().manual_seed(0))
+    for sample in samples:
+        sample.set_metainfo(dict(flip=True, flip_direction=direction))
+    for sample, scores in zip(model.postprocess_result(logits.flip(axes), samples), logits, strict=True):
+        assert torch.equal(sample.seg_logits.data, scores)
+        assert torch.equal(sample.pred_sem_seg.data, scores.argmax(0, keepdim=True))

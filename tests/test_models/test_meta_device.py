@@ -280,6 +280,18 @@ def test_prediction_of_the_joint_model(joint_model, direction, context):
             assert _on_meta(values)
 
 
+def test_losses_are_looked_at_every_so_many_iterations(joint_model):
+    """The look is there, and it is what waits: in every third iteration, if that is the interval."""
+    model = joint_model(META)
+    model.check_finite_interval = 3
+    for _ in range(2):
+        with no_synchronisation():
+            for _ in range(2):
+                model.parse_losses(dict(loss=_image()))
+        with pytest.raises(SynchronisationError, match='value'), no_synchronisation():
+            model.parse_losses(dict(loss=_image()))
+
+
 @pytest.mark.parametrize('name', [name for name, _, _ in WHAT_STAYS])
 def test_what_stays_does_wait(joint_model, name):
     """Whatever no longer waits has no place in the list."""

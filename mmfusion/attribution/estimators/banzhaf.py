@@ -22,10 +22,7 @@ def banzhaf(scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegions, e
     Returns:
         Tensor: (B, C), of either sign, on the scale of the score.
     """
-    generator = effort.generator
-    if generator is None:
-        generator = torch.Generator()
-        generator.seed()
+    generator = effort.sign_generator()
     # Of each sample by itself, also where regions run over the batch.
     sizes = regions.sums(torch.ones_like(regions.index))
     signs = coalition_signs(sizes, effort.pairs, generator).to(end)

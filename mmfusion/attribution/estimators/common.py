@@ -29,13 +29,27 @@ class Effort:
         """Images per call of the scorer, of ``number`` images in all."""
         return self.max_batch or number
 
+    def sign_generator(self) -> torch.Generator:
+        """The source of random signs, or a fresh one.
 
-def random_signs(shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
+        Examples:
+            >>> given = torch.Generator()
+            >>> Effort(generator=given).sign_generator() is given
+            True
+        """
+        if self.generator is not None:
+            return self.generator
+        fresh = torch.Generator()
+        fresh.seed()
+        return fresh
+
+
+def random_signs(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
     """Signs +1 and -1, each with probability one half.
 
     Args:
         shape (Sequence[int]): Of the result.
-        generator (torch.Generator, optional): Draws on its own device; fresh, irreproducible signs by default.
+        generator (torch.Generator): Draws on its own device.
         device (torch.device): Where the signs go, without waiting for it.
 
     Returns:
@@ -45,9 +59,6 @@ def random_signs(shape: Sequence[int], generator: torch.Generator | None, device
         >>> random_signs((2, 3), torch.Generator().manual_seed(0), torch.device('cpu')).abs().tolist()
         [[1, 1, 1], [1, 1, 1]]
     """
-    if generator is None:
-        generator = torch.Generator()
-        generator.seed()
     flips = torch.randint(2, tuple(shape), generator=generator, device=generator.device)
     return move_without_waiting(2 * flips - 1, device)
 

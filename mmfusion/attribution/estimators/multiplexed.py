@@ -25,10 +25,7 @@ def multiplexed(scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegion
         Tensor: (B, C), of either sign: means over the pixels of each region.
     """
     sums = torch.zeros_like(regions.inverse)
-    generator = effort.generator
-    if generator is None:
-        generator = torch.Generator()
-        generator.seed()
+    generator = effort.sign_generator()
     for points in walk_path(start, end, effort):
         scores = score_images(scorer, points.images, regions.num_classes)
         sums.index_add_(0, points.rows, _sums(scores, points, regions[points.rows], generator) * points.factors)

@@ -10,12 +10,12 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmfusion.models.geometry import undo_flip
 from mmfusion.registry import METRICS
 
 from ..functional import FUSION_METRICS, check_metric_names, fusion_metrics
 
 _COLORS = ('luminance', 'channels')
-_FLIPS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}
 _BT601 = (0.299, 0.587, 0.114)
 
 
@@ -176,12 +176,7 @@ class FusionMetric(BaseMetric):
             )
         if pair.ndim != 3 or pair.shape[0] != 4:
             raise ValueError(f'a pair must be (4, h, w) in B, G, R, IR order, but is {tuple(pair.shape)}')
-        pair = pair.to(fused)
-        if sample.get('flip'):
-            direction = sample.get('flip_direction')
-            if direction not in _FLIPS:
-                raise ValueError(f'flip_direction must be one of {sorted(_FLIPS)}, but is {direction!r}')
-            pair = pair.flip(_FLIPS[direction])
+        pair = undo_flip(pair.to(fused), sample)
         if pair.shape[1:] != fused.shape[1:]:
             pair = F.interpolate(pair[None], size=fused.shape[1:], mode='bilinear', align_corners=False)[0]
         return pair[:3].flip(0), pair[3:]

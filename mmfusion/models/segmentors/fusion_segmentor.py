@@ -1,7 +1,6 @@
 """Fusion and segmentation as one model."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,42 +13,23 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmfusion.attribution import Evidence
+from mmfusion.attribution.label_regions import refuse_unknown_labels
 from mmfusion.deprecation import warn_deprecated
 from mmfusion.registry import MODELS
 
 from ..color import merge_luminance, split_luminance
 from ..fusion import FusionResult
 from ..geometry import restore_logits
+from ..normalization import Normalization
 from ..scorer import SegmentorScorer, plain_metas
 from .fused_prediction import attach_fusion, padding_mask
+from .pair import Pair
 
-_IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 # Defaults of the arguments; never changed. The prefix, for configs of mmseg's scope.
 _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
 _LOSS_GRADIENT = dict(type='mmfusion.JointGradientLoss')
 COLORS = ('rgb', 'gray')
 TRAIN_LABELS = ('given', 'predicted')
-
-
-@dataclass
-class _Pair:
-    """A batch of pairs, split once for all who need a part of it."""
-
-    ir: Tensor
-    """Infrared images (B, 1, H, W) in [0, 1]."""
-    luminance: Tensor
-    """Visible luminance (B, 1, H, W) in [0, 1]."""
-    chroma: Tensor
-    """Visible Cb and Cr (B, 2, H, W) in [-0.5, 0.5]."""
-
-    @classmethod
-    def split(cls, inputs: Tensor) -> '_Pair':
-        if inputs.ndim != 4 or inputs.shape[1] != 4:
-            raise ValueError(
-                'a batch of pairs has 4 channels (B, 4, H, W): red, green, blue, infrared; got shape '
-                f'{tuple(inputs.shape)}'
-            )
-        return cls(inputs[:, 3:], *split_luminance(inputs[:, :3]))
 
 
 @MODELS.register_module()
@@ -166,18 +146,11 @@ class FusionSegmentor(BaseSegmentor):
 
     def _init_normalization(self, expects: dict, normalize: dict | None) -> None:
         """Mean and std on the [0, 1] scale, and whether the backbone wants its channels as B, G, R."""
-        unknown = sorted(set(normalize or ()) - {'mean', 'std'})
-        if unknown:
-            raise ValueError(f'normalize takes mean and std, not {", ".join(unknown)}')
-        known = normalize or {key: expects.get(key) for key in ('mean', 'std')}
-        mean, std = known.get('mean') or _IMAGENET['mean'], known.get('std') or _IMAGENET['std']
-        if len(mean) != len(std) or len(mean) not in (1, 3):
-            raise ValueError(f'normalisation needs 1 or 3 means and as many stds, got mean={mean} and std={std}')
-        self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1) / 255, persistent=False)
-        self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1) / 255, persistent=False)
-        # mmseg images are B, G, R unless a preprocessor turns them; one that says nothing cannot be asked, and RGB is
-        # usual.
-        self.bgr = not normalize and bool(expects.get('mean')) and not expects.get('bgr_to_rgb') and len(mean) == 3
+        wanted = Normalization.of(expects, normalize)
+        for name, values in (('mean', wanted.mean), ('std', wanted.std)):
+            scaled = torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) / 255
+            self.register_buffer(name, scaled, persistent=False)
+        self.bgr = wanted.bgr
 
     # What mmseg asks a segmentor for -------------------------------------------------------------------------------
     @property
@@ -252,10 +225,10 @@ class FusionSegmentor(BaseSegmentor):
         Raises:
             ValueError: Not four channels.
         """
-        return self._fuse(_Pair.split(inputs), labels, ignore, training)
+        return self._fuse(Pair.split(inputs), labels, ignore, training)
 
     def _fuse(
-        self, pair: _Pair, labels: Tensor | None = None, ignore: Tensor | None = None, training: bool | None = None
+        self, pair: Pair, labels: Tensor | None = None, ignore: Tensor | None = None, training: bool | None = None
     ) -> tuple[Tensor, FusionResult]:
         training = labels is not None if training is None else training
         result = self.fusion(
@@ -280,9 +253,11 @@ class FusionSegmentor(BaseSegmentor):
         Returns:
             dict[str, Tensor]: The segmentor's losses under their usual names; the fusion's as ``fusion.loss_*``.
         """
-        pair = _Pair.split(inputs)
+        pair = Pair.split(inputs)
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-        self._check_labels(labels)
+        # Whatever the fusion does with labels; on an accelerator the pipeline has looked (`LoadPairAnnotations`).
+        ignored = self.fusion.ignore_index, getattr(self.decode_head, 'ignore_index', self.fusion.ignore_index)
+        refuse_unknown_labels(labels, max(2, self.out_channels), *ignored)
         if self.train_labels == 'given':
             image, result = self._fuse(pair, labels)
         else:
@@ -293,23 +268,7 @@ class FusionSegmentor(BaseSegmentor):
             losses.update(self._fusion_losses(result, pair))
         return losses
 
-    def _check_labels(self, labels: Tensor) -> None:
-        """Refuse labels that no class has, whatever the fusion does with labels; on the CPU, where looking is free.
-
-        On an accelerator looking would wait for it; there the pipeline has looked (``LoadPairAnnotations``).
-        """
-        if labels.device.type != 'cpu':
-            return
-        ignored = (labels == self.fusion.ignore_index) | (labels == getattr(self.decode_head, 'ignore_index', 255))
-        num_classes = max(2, self.out_channels)
-        outside = ~ignored & ((labels < 0) | (labels >= num_classes))
-        if outside.any():
-            raise ValueError(
-                f'labels hold the ids {labels[outside].unique().tolist()}, outside 0..{num_classes - 1} and not '
-                f'ignored ({self.fusion.ignore_index}); set num_classes of the heads, or map the labels'
-            )
-
-    def _fusion_losses(self, result: FusionResult, pair: _Pair) -> dict[str, Tensor]:
+    def _fusion_losses(self, result: FusionResult, pair: Pair) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         if self.loss_fusion is not None:
             terms.update(self.loss_fusion(result.fused, pair.ir, pair.luminance, result.weight_ir, result.weight_vi))
@@ -317,7 +276,7 @@ class FusionSegmentor(BaseSegmentor):
             terms.update(self.loss_gradient(result.fused, pair.ir, pair.luminance))
         return {f'fusion.{name}': value for name, value in terms.items()}
 
-    def _segmentation_losses(self, image: Tensor, pair: _Pair, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+    def _segmentation_losses(self, image: Tensor, pair: Pair, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         images = {'fused': self.normalize(image)}
         if self.segment_sources:
             images.update(infrared=self.normalize(pair.ir), visible=self.normalize(pair.luminance))

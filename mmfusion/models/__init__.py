@@ -1,4 +1,4 @@
-"""Models: fusions, the segmentor that joins fusion and segmentation, losses and preprocessing."""
+"""Models: fusions, the segmentor that joins fusion and segmentation, backbones, losses and preprocessing."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ import mmseg.models  # noqa: F401
 
 from mmfusion.deprecation import moved_names
 
+from .backbones import EfficientNetLite, TorchvisionMobileNetV2
 from .data_preprocessor import FusionDataPreProcessor
 from .fusion import (
     AverageFusion,
@@ -29,6 +30,7 @@ __all__ = [
     'AverageFusion',
     'BaseFusion',
     'ConcatenationFusion',
+    'EfficientNetLite',
     'FusionDataPreProcessor',
     'FusionResult',
     'FusionSegmentor',
@@ -37,6 +39,7 @@ __all__ = [
     'MaximumFusion',
     'MemoryUnfoldingHead',
     'SegmentorScorer',
+    'TorchvisionMobileNetV2',
     'UAAFusion',
     'VisibleOnly',
 ]

@@ -59,7 +59,7 @@ setup(
     package_data={'mmfusion': ['py.typed']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
-    extras_require={name: requirements(name) for name in ('onedl', 'upstream', 'tests')},
+    extras_require={name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'tests')},
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
 )

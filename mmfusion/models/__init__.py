@@ -22,6 +22,7 @@ from .fusion import (
     VisibleOnly,
 )
 from .losses import AttributionFusionLoss, JointGradientLoss
+from .package_weights import find_in_package, load_from_package
 from .scorer import SegmentorScorer
 from .segmentors import FusionSegmentor
 
@@ -42,6 +43,8 @@ __all__ = [
     'TorchvisionMobileNetV2',
     'UAAFusion',
     'VisibleOnly',
+    'find_in_package',
+    'load_from_package',
 ]
 
 if not TYPE_CHECKING:  # A type checker would take any name for one that is there.

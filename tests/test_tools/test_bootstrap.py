@@ -34,13 +34,13 @@ def bootstrap(load_tool, monkeypatch):
 
 def test_demonstration(bootstrap):
     code, command = bootstrap('demo', '--work-dir', 'elsewhere')
-    assert command == ['python-with-onedl', 'tools/demo.py', '--work-dir', 'elsewhere']
+    assert command == ['python-with-onedl,pretrained', 'tools/demo.py', '--work-dir', 'elsewhere']
     assert code == 3
 
 
 def test_tests_print_coverage(bootstrap):
     code, command = bootstrap('test', '-m', 'slow')
-    assert command[:3] == ['python-with-onedl,tests', '-m', 'pytest']
+    assert command[:3] == ['python-with-onedl,tests,pretrained', '-m', 'pytest']
     assert {'--cov', '--cov-report=term:skip-covered'} <= set(command)
     assert command[-2:] == ['-m', 'slow']
     assert code == 3

@@ -10,9 +10,11 @@ with contextlib.redirect_stdout(io.StringIO()):
 
 from .cwfid import CWFIDDataset
 from .msrs import MSRSDataset
+from .ombria import OmbriaDataset
 from .paired import PairedSegDataset
 from .synthetic import SyntheticThermalScenes
 from .transforms import ApplyToModality, LoadPairAnnotations, LoadPairFromFile, PackFusionInputs, SkipLowContrast
+from .weedmap import WeedMapDataset
 
 __all__ = [
     'ApplyToModality',
@@ -20,8 +22,10 @@ __all__ = [
     'LoadPairAnnotations',
     'LoadPairFromFile',
     'MSRSDataset',
+    'OmbriaDataset',
     'PackFusionInputs',
     'PairedSegDataset',
     'SkipLowContrast',
     'SyntheticThermalScenes',
+    'WeedMapDataset',
 ]

@@ -6,9 +6,12 @@ from typing import Any
 
 from mmengine import fileio
 from mmengine.logging import print_log
+from mmengine.utils import is_abs
 from mmseg.datasets import BaseSegDataset
 
 from mmfusion.registry import DATASETS
+
+from .splits import check_hold_out, part_of, stems_listed
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 LABEL_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')  # a lossy format would invent class ids
@@ -90,6 +93,13 @@ class PairedSegDataset(BaseSegDataset):
     Args:
         ann_file (str): A text file with one stem a line (a suffix is tolerated), relative to ``data_root``. Only these
             pairs are used, in this order. Default: every pair of the folders, sorted.
+        exclude_file (str): A text file of the same kind; its pairs are left out. A line may begin with folders above
+            the pair, so that one list serves several splits: ``test/0349`` is 0349 below ``test`` only. Lines that name
+            pairs elsewhere are passed over, but a file that names none of the pairs is refused.
+        hold_out (int, optional): 5 takes every 5th pair (the 5th, the 10th ...) off the list for validation. It is
+            counted after ``ann_file`` and ``exclude_file``, and before anything is looked for: a dataset with
+            ``part='train'`` and one with ``part='held_out'`` share no pair as long as those two and the images agree.
+        part (str): ``'train'``: what is not held out, or everything without ``hold_out``; ``'held_out'``: the rest.
         vi_suffix (str | Sequence[str]): What a visible file ends with, in upper or lower case.
         ir_suffix (str | Sequence[str]): The same for infrared files, such as ``'_ir.png'``.
         seg_map_suffix (str | Sequence[str]): The same for label files.
@@ -103,8 +113,8 @@ class PairedSegDataset(BaseSegDataset):
             ``BaseSegDataset``.
 
     Raises:
-        FileNotFoundError: A folder or the split file does not exist, or a folder has no matching file.
-        ValueError: Pairs are incomplete, a stem is ambiguous, or arguments contradict each other.
+        FileNotFoundError: A folder or a list of pairs does not exist, or a folder has no matching file.
+        ValueError: Pairs are incomplete, a stem is ambiguous, no pair is left, or arguments contradict each other.
 
     Examples:
         >>> import tempfile
@@ -144,12 +154,17 @@ class PairedSegDataset(BaseSegDataset):
         allow_unpaired: bool = False,
         metainfo: Mapping | None = None,
         test_mode: bool = False,
+        exclude_file: str = '',
+        hold_out: int | None = None,
+        part: str = 'train',
         **kwargs: Any,
     ) -> None:
         if 'img_suffix' in kwargs:
             raise TypeError('A pair has no img_suffix: use vi_suffix and ir_suffix.')
         self.vi_suffix = _as_suffixes('vi_suffix', vi_suffix)
         self.ir_suffix = _as_suffixes('ir_suffix', ir_suffix)
+        check_hold_out(hold_out, part)
+        self.exclude_file, self.hold_out, self.part = exclude_file, hold_out, part
         self.allow_unpaired = allow_unpaired
         folders = self._named_folders(data_prefix, require_labels)
         self.with_labels = self._expects_labels(folders, require_labels, test_mode)
@@ -208,20 +223,26 @@ class PairedSegDataset(BaseSegDataset):
             )
         return require_labels
 
-    def _split_stems(self, known: set[str]) -> list[str]:
-        """Stems of the split file, in its order."""
-        if not fileio.exists(self.ann_file, backend_args=self.backend_args):
+    def _join_prefix(self) -> None:
+        """Paths below ``data_root``, as mmengine joins them, and that of ``exclude_file``."""
+        super()._join_prefix()
+        if self.exclude_file and not is_abs(self.exclude_file):
+            self.exclude_file = fileio.join_path(self.data_root, self.exclude_file)
+
+    def _read_stems(self, argument: str, known: Collection[str], otherwise: str) -> list[str]:
+        """Stems in the file of an argument, in its order."""
+        path = getattr(self, argument)
+        if not fileio.exists(path, backend_args=self.backend_args):
             raise FileNotFoundError(
-                f'The split file does not exist: {self.ann_file}. Correct ann_file or leave it out '
-                'to use every pair of the folders.'
+                f'The list of pairs does not exist: {path}. Correct {argument} or leave it out {otherwise}.'
             )
-        lines = fileio.get_text(self.ann_file, backend_args=self.backend_args).splitlines()
+        lines = fileio.get_text(path, backend_args=self.backend_args).splitlines()
         stems = []
         for line in filter(None, map(str.strip, lines)):
             bare = _stem(line, (*self.vi_suffix, *self.ir_suffix))
             stems.append(bare if line not in known and bare is not None else line)
         if not stems:
-            raise ValueError(f'The split file names no pair: {self.ann_file}.')
+            raise ValueError(f'{argument} names no pair: {path}.')
         return stems
 
     def _check_complete(self, problems: dict[str, list[str]], complete: int) -> None:
@@ -275,9 +296,31 @@ class PairedSegDataset(BaseSegDataset):
         }
 
     def _wanted_stems(self, files: Mapping[str, Collection[str]]) -> list[str]:
-        """Stems of the split file in its order, or those that have an image, sorted."""
+        """Stems of the split file in its order, or those that have an image, sorted; without what is in no use here."""
         with_image = {*files['vi_path'], *files['ir_path']}
-        return self._split_stems(with_image) if self.ann_file else sorted(with_image)
+        stems = sorted(with_image)
+        if self.ann_file:
+            stems = self._read_stems('ann_file', with_image, 'to use every pair of the folders')
+        if self.exclude_file:
+            stems = self._without_excluded(stems, with_image)
+        part = part_of(stems, self.hold_out, self.part)
+        if not part:
+            raise ValueError(
+                f'No pair is left of {len(stems)} with hold_out={self.hold_out!r}, part={self.part!r} and '
+                f'exclude_file={self.exclude_file!r}.'
+            )
+        return part
+
+    def _without_excluded(self, stems: Sequence[str], with_image: Collection[str]) -> list[str]:
+        """Stems that ``exclude_file`` does not name."""
+        lines = self._read_stems('exclude_file', with_image, 'to leave out nothing')
+        excluded = stems_listed({*stems, *with_image}, lines, self.data_prefix['vi_path'])
+        if not excluded:
+            raise ValueError(
+                f'exclude_file {self.exclude_file} names none of the pairs in {self.data_prefix["vi_path"]}: '
+                f'{_listed(lines)}. Correct it, or leave it out.'
+            )
+        return [stem for stem in stems if stem not in excluded]
 
     def _incomplete(self, stems: Sequence[str], files: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
         """What is missing, in words, to the stems that miss it. A pair without a visible image is named once."""

@@ -82,7 +82,7 @@ def test_split_file_selects_and_orders(root):
 
 
 def test_split_file_that_is_wrong(root):
-    with pytest.raises(FileNotFoundError, match=r'split file does not exist: .*nowhere\.txt'):
+    with pytest.raises(FileNotFoundError, match=r'list of pairs does not exist: .*nowhere\.txt\. Correct ann_file'):
         build(root, ann_file='nowhere.txt')
     (root / 'split.txt').write_text('a\nzzz\n')
     with pytest.raises(ValueError, match=r'1 listed without a visible image in .*/vi: zzz'):
@@ -90,6 +90,44 @@ def test_split_file_that_is_wrong(root):
     (root / 'split.txt').write_text('\n')
     with pytest.raises(ValueError, match='names no pair'):
         build(root, ann_file='split.txt')
+
+
+def test_held_out_pairs(tmp_path):
+    for number in range(7):
+        for folder in ('vi', 'ir', 'labels'):
+            write(tmp_path, folder, f'{number}.png')
+    assert stems(build(tmp_path, hold_out=3)) == ['0', '1', '3', '4', '6']
+    assert stems(build(tmp_path, hold_out=3, part='held_out')) == ['2', '5']
+    # Counted in the order of the list, behind what is left out.
+    (tmp_path / 'split.txt').write_text('6\n5\n4\n3\n1\n')
+    (tmp_path / 'overlaps.txt').write_text('train/2.png\n5.png\n')
+    options = dict(ann_file='split.txt', exclude_file='overlaps.txt', hold_out=2)
+    assert stems(build(tmp_path, **options)) == ['6', '3']
+    assert stems(build(tmp_path, part='held_out', **options)) == ['4', '1']
+    assert stems(build(tmp_path, exclude_file=str(tmp_path / 'overlaps.txt'))) == ['0', '1', '2', '3', '4', '6']
+
+
+def test_what_is_held_out_does_not_depend_on_labels(root):
+    """Else a pair whose label appears later would wander from training into validation."""
+    (root / 'labels/a.png').unlink()
+    assert stems(build(root, hold_out=3, allow_unpaired=True)) == ['b']
+    assert stems(build(root, hold_out=3, part='held_out')) == ['night/a']
+
+
+def test_one_list_of_exclusions_for_several_splits(tmp_path):
+    for split in ('train', 'test'):
+        for folder in ('vi', 'ir', 'labels'):
+            for name in ('1', '2', 'day/2'):
+                write(tmp_path, f'{split}/{folder}', f'{name}.png')
+    (tmp_path / 'overlaps.txt').write_text('test/2\nelsewhere/1\n')
+
+    def left(split):
+        prefix = dict(vi_path=f'{split}/vi', ir_path=f'{split}/ir', seg_map_path=f'{split}/labels')
+        return stems(build(tmp_path, data_prefix=prefix, exclude_file='overlaps.txt'))
+
+    assert left('test') == ['1', 'day/2']
+    with pytest.raises(ValueError, match=r'names none of the pairs in .*train/vi: test/2, elsewhere/1'):
+        left('train')
 
 
 @pytest.mark.parametrize('folder', ['vi', 'ir', 'labels'])
@@ -172,6 +210,10 @@ def test_fusion_alone_needs_neither_labels_nor_classes(root):
         (dict(img_suffix='.png'), TypeError, 'vi_suffix and ir_suffix'),
         (dict(vi_suffix=''), ValueError, "vi_suffix.*''"),
         (dict(ir_suffix=()), ValueError, 'ir_suffix'),
+        (dict(part='held_out'), ValueError, 'needs hold_out'),
+        (dict(hold_out=1), ValueError, 'leaves nothing to train with'),
+        (dict(hold_out=4, part='held_out'), ValueError, 'No pair is left of 3 with hold_out=4'),
+        (dict(exclude_file='nowhere.txt'), FileNotFoundError, 'Correct exclude_file or leave it out'),
     ],
 )
 def test_bad_arguments(root, kwargs, error, message):

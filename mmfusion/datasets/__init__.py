@@ -13,7 +13,14 @@ from .msrs import MSRSDataset
 from .ombria import OmbriaDataset
 from .paired import PairedSegDataset
 from .synthetic import SyntheticThermalScenes
-from .transforms import ApplyToModality, LoadPairAnnotations, LoadPairFromFile, PackFusionInputs, SkipLowContrast
+from .transforms import (
+    ApplyToModality,
+    LoadPairAnnotations,
+    LoadPairFromFile,
+    PackFusionInputs,
+    SkipLowContrast,
+    SkipUnlabelled,
+)
 from .weedmap import WeedMapDataset
 
 __all__ = [
@@ -26,6 +33,7 @@ __all__ = [
     'PackFusionInputs',
     'PairedSegDataset',
     'SkipLowContrast',
+    'SkipUnlabelled',
     'SyntheticThermalScenes',
     'WeedMapDataset',
 ]

@@ -10,5 +10,13 @@ from .load_pair import LoadPairFromFile
 from .load_pair_annotations import LoadPairAnnotations
 from .pack import PackFusionInputs
 from .skip_low_contrast import SkipLowContrast
+from .skip_unlabelled import SkipUnlabelled
 
-__all__ = ['ApplyToModality', 'LoadPairAnnotations', 'LoadPairFromFile', 'PackFusionInputs', 'SkipLowContrast']
+__all__ = [
+    'ApplyToModality',
+    'LoadPairAnnotations',
+    'LoadPairFromFile',
+    'PackFusionInputs',
+    'SkipLowContrast',
+    'SkipUnlabelled',
+]

@@ -3,10 +3,11 @@
 Pure torch, callables in and tensors out: this room knows neither mmengine nor any registry.
 """
 
-from .attribution import LABEL_SOURCES, REGIONS, Attribution, Evidence
+from .attribution import LABEL_SOURCES, REGIONS, Attribution
 from .baseline import BASELINES, make_baseline
 from .estimators import ESTIMATORS
-from .isolation import Scorer, isolated
+from .evidence import Evidence
+from .isolation import PairScorer, Scorer, isolated
 from .label_regions import LabelRegions
 from .quadrature import RULES, quadrature
 from .region import region_attribution
@@ -23,6 +24,7 @@ __all__ = [
     'Attribution',
     'Evidence',
     'LabelRegions',
+    'PairScorer',
     'Scorer',
     'TrajectoryAttribution',
     'evidence_prior',

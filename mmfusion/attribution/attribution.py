@@ -1,4 +1,4 @@
-"""Attribution as an object: its options, in one home, and what it finds."""
+"""Attribution as an object: its options, in one home."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from .baseline import BASELINES
-from .estimators import ESTIMATORS, Effort, estimate, get_estimator
+from .estimators import ESTIMATORS, Effort, estimate, estimate_jointly, get_estimator
 from .estimators.coalition import default_pairs
-from .isolation import Scorer, isolated
+from .evidence import Evidence
+from .isolation import PairScorer, Scorer, isolated
 from .label_regions import LabelRegions
 from .quadrature import quadrature
 
@@ -27,110 +28,6 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """
     if value not in choices:
         raise ValueError(f'unknown {name} {value!r}; choose one of {", ".join(choices)}')
-
-
-@dataclass(frozen=True)
-class Evidence:
-    r"""What a segmentor finds in two sources, class by class. B samples, C classes.
-
-    The share of the infrared image in the evidence for a class is
-
-    .. math:: \frac{E_I + \kappa}{E_I + E_V + 2 \kappa}
-
-    with the evidence :math:`E` of a whole region in units of the score, which for probabilities is at most about one,
-    and the smoothing :math:`\kappa` as evidence that each source is credited with in advance. Where both sources hold
-    next to nothing (a background that the segmentor assumes anyway), the plain ratio is that of two rounding errors;
-    smoothing leaves it at one half. With :math:`\kappa = 0` it is the ratio of UAAFusion (arXiv 2502.01467).
-
-    Examples:
-        A region of four pixels whose evidence is 0.4 in infrared and 0.1 in visible, told per pixel:
-
-        >>> regions = LabelRegions.from_labels(torch.zeros(1, 2, 2, dtype=torch.long), num_classes=1)
-        >>> found = Evidence(regions, torch.tensor([[0.1]]), torch.tensor([[0.025]]), scale=regions.sizes[:, :-1])
-        >>> found.share(), found.smoothed(0.05).share()
-        (tensor([[0.8000]]), tensor([[0.7500]]))
-    """
-
-    regions: LabelRegions
-    """Whose evidence it is."""
-    ir: Tensor
-    """Attribution of the infrared image (B, C), at least 0, without gradient."""
-    vi: Tensor
-    """Attribution of the visible image (B, C)."""
-    scale: Tensor
-    """(B, C): attributions times this are in units of the score. 1 for differences of scores; the size of the region in
-    pixels for means over its pixels."""
-    smoothing: float = 0.0
-    """Evidence, in units of the score, that each source is credited with in advance."""
-    eps: float = 1e-8
-    """Added to both attributions, so that no evidence at all is one half."""
-
-    @property
-    def prior(self) -> Tensor:
-        """Tensor: The smoothing in units of the attributions (B, C).
-
-        Examples:
-            A region of two pixels, attributed per pixel:
-
-            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
-            >>> nothing = torch.zeros(1, 1)
-            >>> Evidence(regions, nothing, nothing, regions.sizes[:, :-1], smoothing=0.5).prior
-            tensor([[0.2500]])
-        """
-        return self.smoothing / self.scale.clamp(min=1)
-
-    def smoothed(self, smoothing: float) -> 'Evidence':
-        """The same evidence with another smoothing.
-
-        Examples:
-            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
-            >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
-            >>> found.smoothed(0.4).share()
-            tensor([[0.6250]])
-        """
-        return Evidence(self.regions, self.ir, self.vi, self.scale, smoothing, self.eps)
-
-    def share(self) -> Tensor:
-        """Share of the infrared image in the evidence for each class: (B, C) in [0, 1].
-
-        Examples:
-            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
-            >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
-            >>> found.share()
-            tensor([[0.7500]])
-        """
-        prior = self.eps + self.prior.to(self.ir)
-        return (self.ir + prior) / (self.ir + self.vi + 2 * prior)
-
-    def mean_share(self) -> Tensor:
-        """Mean share (C,) over the samples that hold the class; NaN for a class that none holds.
-
-        Examples:
-            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0]], [[0, 1]]]), num_classes=3)
-            >>> ir = torch.tensor([[0.3, 0.0, 0.0], [0.1, 0.2, 0.0]])
-            >>> Evidence(regions, ir, 0.4 - ir, torch.ones(2, 3)).mean_share()
-            tensor([0.5000, 0.5000,    nan])
-        """
-        return self.share().masked_fill(~self.regions.present, float('nan')).nanmean(0)
-
-    def weights(self, strength: float = 1.0) -> tuple[Tensor, Tensor]:
-        """The shares, spread over the regions.
-
-        Args:
-            strength (float): How far the evidence moves the weights from one half, in [0, 1].
-
-        Returns:
-            tuple[Tensor, Tensor]: Weights of the infrared and the visible image, (B, 1, H, W) in [0, 1]; they add to 1
-            and are one half at pixels of no class.
-
-        Examples:
-            >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
-            >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
-            >>> found.weights()[0], found.weights(strength=0.5)[0]
-            (tensor([[[[0.7500, 0.7500, 0.5000]]]]), tensor([[[[0.6250, 0.6250, 0.5000]]]]))
-        """
-        weight_ir = 0.5 + strength * (self.regions.spread(self.share(), fill=0.5) - 0.5)
-        return weight_ir, 1 - weight_ir
 
 
 @dataclass(frozen=True)
@@ -237,8 +134,16 @@ class Attribution:
             >>> Attribution().regions(lambda x: torch.cat([x, 1 - x], dim=1), ir, vi).labels().tolist()
             [[[0, 1]]]
         """
+        scores = self._predict(scorer, ir.detach(), vi.detach()) if labels is None else None
+        return self._regions_of(scorer, ir, labels, scores, ignore)
+
+    def _regions_of(
+        self, scorer: Scorer, ir: Tensor, labels: Tensor | None, scores: Tensor | None, ignore: Tensor | None
+    ) -> LabelRegions:
+        """Regions of labels, or of the most likely classes by scores where there are none."""
         if labels is None:
-            scores = self._predict(scorer, ir.detach(), vi.detach())
+            if scores is None:
+                raise ValueError('regions need labels, or scores that tell them')
             labels, num_classes = scores.argmax(1), self.num_classes or scores.shape[1]
             if ignore is not None:
                 labels = labels.masked_fill(ignore, self.ignore_index)
@@ -252,6 +157,75 @@ class Attribution:
         dtype = torch.promote_types(ir.dtype, torch.float32)
         return LabelRegions.from_labels(
             labels, num_classes, self.ignore_index, pooled=self.region == 'batch', dtype=dtype
+        )
+
+    def joint_evidence(
+        self,
+        scorer: PairScorer,
+        ir: Tensor,
+        vi: Tensor,
+        labels: Tensor | LabelRegions | None = None,
+        *,
+        training: bool = False,
+        ignore: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Evidence:
+        """Attribute both sources in a network that reads them together.
+
+        There is one path from both baselines to both images, or one game in which both sources play, so that nobody has
+        to train the network on single sensors. Whatever both say only together, such as a relation of two bands, counts
+        half for each. The parts of the path integral, and of the 'endpoint' (Shapley values), add up to the difference
+        of the scores of both images and of both baselines.
+
+        Args:
+            scorer (Callable): Infrared images (B, 1, H, W) and visible ones (B, C', H, W) to scores (B, C, H, W).
+            ir (Tensor): Infrared images (B, 1, H, W) in [0, 1].
+            vi (Tensor): Visible images (B, C', H, W) in [0, 1].
+            labels (Tensor | LabelRegions, optional): Class ids (B, H, W), integer, or their regions. Predicted when
+                absent.
+            training (bool): As for :meth:`evidence`.
+            ignore (Tensor, optional): Padding (B, H, W), as booleans; used where labels are predicted.
+            generator (torch.Generator, optional): Source of the signs instead.
+
+        Returns:
+            Evidence: Of the two sources.
+
+        Raises:
+            ValueError: Labels do not fit, or the scorer returns another shape.
+
+        Examples:
+            A class that only the product of both shows: each has half of the evidence, however bright it is.
+
+            >>> ir, vi = torch.ones(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.5)
+            >>> options = Attribution(estimator='endpoint', baseline='black', smoothing=0.0)
+            >>> found = options.joint_evidence(lambda i, v: i * v, ir, vi, torch.zeros(1, 8, 8, dtype=torch.long))
+            >>> found.ir, found.vi
+            (tensor([[0.2500]]), tensor([[0.2500]]))
+        """
+        if not isinstance(labels, LabelRegions):
+            labels = self.joint_regions(scorer, ir, vi, labels, ignore)
+        regions = labels
+        effort = self._effort(regions, training, generator, sources=2)
+        both = estimate_jointly(scorer, ir, vi, regions, self.estimator, self.baseline, effort)
+        of_ir, of_vi = both.clamp(min=0)
+        return Evidence(regions, of_ir, of_vi, self.scale_of(regions), self.smoothing, self.eps)
+
+    def joint_regions(
+        self, scorer: PairScorer, ir: Tensor, vi: Tensor, labels: Tensor | None = None, ignore: Tensor | None = None
+    ) -> LabelRegions:
+        """The regions whose evidence is asked for, of a network that reads both sources; see :meth:`regions`.
+
+        Examples:
+            >>> ir, vi = torch.tensor([[[[0.9, 0.1]]]]), torch.tensor([[[[0.3, 0.2]]]])
+            >>> scorer = lambda i, v: torch.cat([i + v, 1 - i - v], dim=1)
+            >>> Attribution().joint_regions(scorer, ir, vi).labels().tolist()
+            [[[0, 1]]]
+        """
+        if labels is None:
+            with isolated(scorer, ir.device), torch.no_grad():
+                scores = scorer(ir.detach(), vi.detach())
+        return self._regions_of(
+            lambda image: scorer(image, vi[:1].detach()), ir, labels, scores if labels is None else None, ignore
         )
 
     def _predict(self, scorer: Scorer, ir: Tensor, vi: Tensor) -> Tensor:
@@ -341,11 +315,13 @@ class Attribution:
         """
         return default_pairs(num_classes) if isinstance(self.test_pairs, str) else self.test_pairs
 
-    def _effort(self, regions: LabelRegions, training: bool, generator: torch.Generator | None) -> Effort:
+    def _effort(
+        self, regions: LabelRegions, training: bool, generator: torch.Generator | None, sources: int = 1
+    ) -> Effort:
         if generator is None and get_estimator(self.estimator).random:
             generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())) if training else 0)
         max_batch = self.max_batch
         if isinstance(max_batch, str):
             max_batch = _IMAGES_PER_PAIR[max_batch] * len(regions)
-        pairs = self.pairs if training else self.pairs_in_evaluation(regions.num_classes)
+        pairs = self.pairs if training else self.pairs_in_evaluation(sources * regions.num_classes)
         return Effort(self.steps, self.rule, pairs, max_batch, generator)

@@ -8,16 +8,18 @@ from torch import Tensor, nn
 
 Scorer = Callable[[Tensor], Tensor]
 """A segmentation network as a function of one luminance image: (B, 1, H, W) in [0, 1] to scores (B, C, H, W)."""
+PairScorer = Callable[[Tensor, Tensor], Tensor]
+"""A network that reads both sources: infrared (B, 1, H, W) and visible (B, 1 or 3, H, W) to scores (B, C, H, W)."""
 
 
-def _module_of(scorer: Scorer) -> nn.Module | None:
+def _module_of(scorer: Scorer | PairScorer) -> nn.Module | None:
     """The module whose modes decide what ``scorer`` computes: itself, or what it names as its ``module``."""
     module = scorer if isinstance(scorer, nn.Module) else getattr(scorer, 'module', None)
     return module if isinstance(module, nn.Module) else None
 
 
 @contextmanager
-def isolated(scorer: Scorer, device: torch.device) -> Iterator[None]:
+def isolated(scorer: Scorer | PairScorer, device: torch.device) -> Iterator[None]:
     """Attribute a network and leave no trace in it.
 
     Inside the context gradients are on whatever surrounds it (``no_grad``, ``inference_mode``), the network is in

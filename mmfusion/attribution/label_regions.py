@@ -202,7 +202,7 @@ class LabelRegions:
         return sums.scatter_add_(1, self.index.flatten(1), values.to(sums.dtype).flatten(1))
 
     def finish(self, sums: Tensor) -> Tensor:
-        """Region sums per sample (B, C + 1) to region means (B, C).
+        """Region sums per sample (..., B, C + 1) to region means (..., B, C).
 
         Examples:
             >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=2)
@@ -210,8 +210,8 @@ class LabelRegions:
             tensor([[2., 0.]])
         """
         if self.pooled:
-            sums = sums.sum(0, keepdim=True).expand_as(sums)
-        return (sums * self.inverse)[:, :-1]
+            sums = sums.sum(-2, keepdim=True).expand_as(sums)
+        return (sums * self.inverse)[..., :-1]
 
     def spread(self, values: Tensor, fill: float) -> Tensor:
         """Paint a value per class (B, C) into its region: (B, 1, H, W), with ``fill`` at pixels of no class.

@@ -76,6 +76,7 @@ class SegmentorScorer:
             while training, as released: then scaled images enter the batch norms' statistics and dropout adds noise.
         dtype (str, optional): 'bfloat16' attributes the segmentor in bfloat16 autocast, also where training is in
             float32; probabilities are float32 again. By default, whatever the surroundings are (float16 never).
+        merge (Callable, optional): Logits of several views (V * B, C, H, W) to those of the batch.
 
     Attributes:
         module (nn.Module | None): What :func:`mmfusion.attribution.isolated` puts into evaluation mode.
@@ -92,6 +93,7 @@ class SegmentorScorer:
         score: str = 'softmax',
         mode: str = 'eval',
         dtype: str | None = None,
+        merge: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         if score not in SCORES:
             raise ValueError(f'unknown score {score!r}; choose one of {", ".join(SCORES)}')
@@ -103,6 +105,7 @@ class SegmentorScorer:
         self.segmentor = segmentor
         self.prepare = prepare
         self.score = score
+        self.merge = merge
         self.module = segmentor if mode == 'eval' else None
         self.num_classes = max(2, segmentor.out_channels)
 
@@ -118,7 +121,17 @@ class SegmentorScorer:
         Raises:
             ValueError: ``dtype`` asks for autocast on a device that knows none.
         """
-        images = self.prepare(luminance)
+        return self.score_images(self.prepare(luminance))
+
+    def score_images(self, images: Tensor) -> Tensor:
+        """Score what the segmentor reads.
+
+        Args:
+            images (Tensor): As the segmentor wants them, (B, C', H, W).
+
+        Returns:
+            Tensor: (B, C, H, W).
+        """
         with ExitStack() as stack:
             stack.enter_context(without_checkpointing(self.segmentor))
             if self.dtype is not None:
@@ -126,9 +139,37 @@ class SegmentorScorer:
             logits = self.segmentor.encode_decode(images, plain_metas(images))
         if self.dtype is not None:
             logits = at_least_float32(logits)
+        if self.merge is not None:
+            logits = self.merge(logits)
         if logits.shape[1] == 1:
             foreground = logits.sigmoid()
             return torch.cat([1 - foreground, foreground], dim=1)
         if self.score == 'logit':
             return logits
         return logits.softmax(1) if self.score == 'softmax' else logits.sigmoid()
+
+
+class PairScorer(SegmentorScorer):
+    """The same for a segmentor that reads both sources: infrared (B, 1, H, W) and visible (B, 3, H, W) to scores.
+
+    Args:
+        segmentor (BaseSegmentor): An mmseg segmentor.
+        prepare (Callable): Infrared and visible images in [0, 1] to what the segmentor reads.
+        **options: As of :class:`SegmentorScorer`.
+    """
+
+    def __init__(self, segmentor: BaseSegmentor, prepare: Callable[[Tensor, Tensor], Tensor], **options: Any) -> None:
+        super().__init__(segmentor, lambda image: image, **options)
+        self.prepare_pair = prepare
+
+    def __call__(self, infrared: Tensor, visible: Tensor) -> Tensor:  # type: ignore[override]
+        """Score one batch of pairs.
+
+        Args:
+            infrared (Tensor): (B, 1, H, W) in [0, 1].
+            visible (Tensor): (B, 3, H, W) in [0, 1].
+
+        Returns:
+            Tensor: (B, C, H, W).
+        """
+        return self.score_images(self.prepare_pair(infrared, visible))

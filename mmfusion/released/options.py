@@ -13,6 +13,7 @@ Examples:
 from typing import Any
 
 RELEASED_FUSION: dict[str, Any] = dict(
+    weights='attribution',
     attribution=dict(
         steps=5,
         rule='right',
@@ -36,6 +37,8 @@ RELEASED_LEARNING: dict[str, Any] = dict(
     loss_fusion=dict(type='AttributionFusionLoss', form='released'),
     loss_gradient=dict(type='JointGradientLoss', padding='zeros'),
     batch_sources=False,
+    source_loss_weight=2 / 3,
+    train_labels='given',
 )
 """Options of :class:`~mmfusion.models.FusionSegmentor` by which it learns as the released model, in front of any
 segmentor: the segmentor is attributed in training mode, and sees the three images one after the other."""

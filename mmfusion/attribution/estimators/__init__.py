@@ -1,13 +1,13 @@
 """Estimators of region attribution, one file each; all of them take and give the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..baseline import make_baseline
-from ..isolation import Scorer, isolated
+from ..isolation import PairScorer, Scorer, isolated
 from ..label_regions import LabelRegions
 from .banzhaf import banzhaf
 from .common import Effort
@@ -20,8 +20,8 @@ from .multiplexed import multiplexed
 class Estimator:
     """An estimator, and what those who use it have to know about it."""
 
-    compute: Callable[[Scorer, Tensor, Tensor, LabelRegions, Effort], Tensor]
-    """Scorer, baselines, images, regions and effort to (B, C), of either sign."""
+    compute: Callable[[Scorer, Tensor, Tensor, LabelRegions, Effort, Sequence[int]], Tensor]
+    """Scorer, baselines, images, regions, effort and channels of each source to (G, B, C), of either sign."""
     per_pixel: bool
     """Whether results are means over a region's pixels, which shrink with its size, or else differences of scores."""
     integrates: bool
@@ -75,8 +75,44 @@ def estimate(
         # A copy: tensors made under inference_mode cannot take part in autograd.
         end = image.detach().clone().to(torch.promote_types(image.dtype, torch.float32))
         start = make_baseline(end, baseline).detach()
-        means = get_estimator(estimator).compute(scorer, start, end, regions, effort)
+        (means,) = get_estimator(estimator).compute(scorer, start, end, regions, effort, [end.shape[1]])
     return means.clamp(min=0)
 
 
-__all__ = ['ESTIMATORS', 'Effort', 'Estimator', 'estimate', 'get_estimator']
+def estimate_jointly(
+    scorer: PairScorer,
+    ir: Tensor,
+    vi: Tensor,
+    regions: LabelRegions,
+    estimator: str,
+    baseline: str | Tensor,
+    effort: Effort,
+) -> Tensor:
+    """Attribute both sources of a batch in a network that reads them together, without a trace in it.
+
+    Args:
+        scorer (Callable): Infrared (N, 1, H, W) and visible (N, C', H, W) images to scores (N, C, H, W).
+        ir (Tensor): Infrared images (B, 1, H, W).
+        vi (Tensor): Visible images (B, C', H, W).
+        regions (LabelRegions): Their regions.
+        estimator (str): One of ``ESTIMATORS``.
+        baseline (str | Tensor): See :func:`~mmfusion.attribution.baseline.make_baseline`.
+        effort (Effort): How much to look at.
+
+    Returns:
+        Tensor: (2, B, C), infrared and visible, of either sign, without gradient.
+    """
+    with isolated(scorer, ir.device):
+        dtype = torch.promote_types(ir.dtype, torch.float32)
+        sources = [source.detach().clone().to(dtype) for source in (ir, vi)]
+        # Each source by itself: the mean of a source is not that of both.
+        start = torch.cat([make_baseline(source, baseline) for source in sources], dim=1).detach()
+        groups = [source.shape[1] for source in sources]
+
+        def stacked(images: Tensor) -> Tensor:
+            return scorer(*images.split(groups, dim=1))
+
+        return get_estimator(estimator).compute(stacked, start, torch.cat(sources, dim=1), regions, effort, groups)
+
+
+__all__ = ['ESTIMATORS', 'Effort', 'Estimator', 'estimate', 'estimate_jointly', 'get_estimator']

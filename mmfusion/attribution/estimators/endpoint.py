@@ -1,5 +1,7 @@
 """Difference of the scores at the two ends of the path: no gradient."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -8,10 +10,14 @@ from ..label_regions import LabelRegions
 from .common import Effort, score_images
 
 
-def endpoint(scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegions, effort: Effort) -> Tensor:
-    """What the whole image adds to the mean score of every class.
+def endpoint(
+    scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegions, effort: Effort, groups: Sequence[int]
+) -> Tensor:
+    """What a whole source adds to the mean score of every class.
 
-    By completeness this is the attribution of the whole image; what surrounds an object counts as well.
+    By completeness this is the attribution of the whole image; what surrounds an object counts as well. Of two sources
+    that the scorer reads together, each gets its Shapley value: what it adds, half by itself and half beside the other.
+    The two add up to what both add (Shapley, "A value for n-person games", 1953).
 
     Args:
         scorer (Callable): Images (N, C', H, W) to scores (N, C, H, W).
@@ -19,19 +25,31 @@ def endpoint(scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegions, 
         end (Tensor): Images, likewise.
         regions (LabelRegions): Regions of the images.
         effort (Effort): ``max_batch`` is used.
+        groups (Sequence[int]): Channels of each source: one number, C', for images of one source; two for images in
+            which two sources are stacked and which the scorer reads together.
 
     Returns:
-        Tensor: (B, C), of either sign, on the scale of the score.
+        Tensor: (G, B, C) for G sources, of either sign, on the scale of the score.
+
+    Raises:
+        ValueError: More than two sources.
     """
     batch = len(end)
-    rows = torch.arange(batch, device=end.device).repeat(2)
-    signs = torch.cat([end.new_ones(batch, 1), -end.new_ones(batch, 1)])
-    images = torch.cat([end, start])
+    if len(groups) == 1:
+        images, factors = [end, start], [[1.0, -1.0]]
+    elif len(groups) == 2:
+        (first, second), (no_first, no_second) = (x.split(list(groups), dim=1) for x in (end, start))
+        images = [end, torch.cat([first, no_second], 1), torch.cat([no_first, second], 1), start]
+        factors = [[0.5, 0.5, -0.5, -0.5], [0.5, -0.5, 0.5, -0.5]]
+    else:
+        raise ValueError(f"'endpoint' attributes one or two sources, got {len(groups)}; use another estimator")
+    rows = torch.arange(batch, device=end.device).repeat(len(images))
     size = effort.chunk_size(len(rows))
-    sums = torch.zeros_like(regions.inverse)
+    sums = []
     with torch.no_grad():
-        for chunk, chunk_rows, chunk_signs in zip(images.split(size), rows.split(size), signs.split(size)):
+        for chunk, chunk_rows in zip(torch.cat(images).split(size), rows.split(size)):
             chunk_regions = regions[chunk_rows]
-            selected = chunk_regions.select(score_images(scorer, chunk, regions.num_classes))
-            sums.index_add_(0, chunk_rows, chunk_regions.sums(selected) * chunk_signs)
-    return regions.finish(sums)
+            sums.append(chunk_regions.sums(chunk_regions.select(score_images(scorer, chunk, regions.num_classes))))
+    by_image = torch.cat(sums).unflatten(0, (len(images), batch))
+    weighted = [sum(factor * of_image for factor, of_image in zip(row, by_image)) for row in factors]
+    return regions.finish(torch.stack(weighted))

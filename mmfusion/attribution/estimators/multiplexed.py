@@ -1,5 +1,7 @@
 """Integrated gradients, one backward pass for all classes."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,9 @@ from ..label_regions import LabelRegions
 from .common import Effort, PathPoints, random_signs, score_images, walk_path
 
 
-def multiplexed(scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegions, effort: Effort) -> Tensor:
+def multiplexed(
+    scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegions, effort: Effort, groups: Sequence[int]
+) -> Tensor:
     """Integrated gradients of all classes from one backward pass per point of the path.
 
     The classes' scores are added with random signs and each region's result is multiplied by its own sign; cross terms
@@ -20,22 +24,28 @@ def multiplexed(scorer: Scorer, start: Tensor, end: Tensor, regions: LabelRegion
         end (Tensor): Images, likewise.
         regions (LabelRegions): Regions of the images.
         effort (Effort): ``steps``, ``rule``, ``max_batch`` and ``generator`` are used.
+        groups (Sequence[int]): Channels of each source: one number, C', for images of one source; several for images in
+            which sources are stacked and which the scorer reads together.
 
     Returns:
-        Tensor: (B, C), of either sign: means over the pixels of each region.
+        Tensor: (G, B, C) for G sources, of either sign: means over the pixels of each region.
     """
-    sums = torch.zeros_like(regions.inverse)
+    sums = regions.inverse.new_zeros(len(groups), *regions.inverse.shape)
     generator = effort.sign_generator()
     for points in walk_path(start, end, effort):
         scores = score_images(scorer, points.images, regions.num_classes)
-        sums.index_add_(0, points.rows, _sums(scores, points, regions[points.rows], generator) * points.factors)
+        found = _sums(scores, points, regions[points.rows], generator, groups)
+        sums.index_add_(1, points.rows, found * points.factors)
     return regions.finish(sums)
 
 
-def _sums(scores: Tensor, points: PathPoints, regions: LabelRegions, generator: torch.Generator) -> Tensor:
-    """Sums over each region (N, C + 1)."""
+def _sums(
+    scores: Tensor, points: PathPoints, regions: LabelRegions, generator: torch.Generator, groups: Sequence[int]
+) -> Tensor:
+    """Sums over each region (G, N, C + 1)."""
     signs = random_signs(regions.inverse.shape, generator, scores.device).to(scores)
     factors = (signs * regions.inverse).gather(1, regions.index.flatten(1))
     total = (regions.select(scores).flatten(1) * factors).sum()
     (gradient,) = torch.autograd.grad(total, points.images)
-    return regions.sums((gradient * points.difference).sum(1)) * signs
+    changes = (gradient * points.difference).split(list(groups), dim=1)
+    return torch.stack([regions.sums(change.sum(1)) * signs for change in changes])

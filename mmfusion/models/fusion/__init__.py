@@ -2,6 +2,7 @@
 
 from .base import BaseFusion, FusionResult
 from .baselines import AverageFusion, ConcatenationFusion, InfraredOnly, MaximumFusion, VisibleOnly
+from .gate import FusionGate, GateLoss, GateOutput
 from .memory import ConvLSTMCell, ConvUnit
 from .uaafusion import UAAFusion
 from .unfolding_head import MemoryUnfoldingHead
@@ -12,7 +13,10 @@ __all__ = [
     'ConcatenationFusion',
     'ConvLSTMCell',
     'ConvUnit',
+    'FusionGate',
     'FusionResult',
+    'GateLoss',
+    'GateOutput',
     'InfraredOnly',
     'MaximumFusion',
     'MemoryUnfoldingHead',

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mmfusion.attribution import Evidence, Scorer
 
+from .gate import GateOutput
+
 
 @dataclass
 class FusionResult:
@@ -35,6 +37,10 @@ class FusionResult:
     """Attention per stage (B, 1, H, W), before the sigmoid; empty for fusions without stages."""
     labels: Tensor | None = None
     """Class ids (B, H, W) that the attribution used: given or predicted."""
+    gate: GateOutput | None = None
+    """What the gate told, for the loss that teaches it; None without a gate."""
+    features: Tensor | None = None
+    """What the unfolding knows of the pair: (B, C', H', W') at its features' resolution; None without an unfolding."""
 
     @property
     def region_ir(self) -> Tensor | None:

@@ -6,14 +6,16 @@ from typing import Any
 
 from torch import Tensor
 
-from mmfusion.attribution import NORMALIZATIONS, Attribution, LabelRegions, Scorer, TrajectoryAttribution
+from mmfusion.attribution import NORMALIZATIONS, Attribution, Evidence, LabelRegions, Scorer, TrajectoryAttribution
 from mmfusion.attribution.attribution import check_choice
 from mmfusion.deprecation import renamed_options, warn_deprecated
 from mmfusion.registry import MODELS
 
 from .base import BaseFusion, FusionResult, constant_weights
+from .gate import GateOutput
 
-WEIGHTS = ('attribution', 'even')
+WEIGHTS = ('gate', 'attribution', 'even')
+ATTENTIONS = ('auto', 'gate', *NORMALIZATIONS)
 # Options that were arguments of UAAFusion itself before 0.2, and what to write now.
 _RENAMED = {
     name: f'attribution.{name}'
@@ -44,7 +46,9 @@ class UAAFusion(BaseFusion):
     .. math:: w_I = \frac{W_I + \epsilon}{W_I + W_V + 2 \epsilon}, \qquad w_V = 1 - w_I
 
     (smoothed; see :class:`~mmfusion.attribution.Evidence`), which set the target of the unfolding's data steps; the
-    attribution of the unfolding's own iterates gates the stages. Source: Bai et al., "Deep Unfolding Multi-modal Image
+    attribution of the unfolding's own iterates gates the stages. With ``weights='gate'`` a small network has learned
+    from attribution what weights and attention are to be, and no segmentor is needed any more; see
+    :class:`~mmfusion.models.FusionGate`. Source: Bai et al., "Deep Unfolding Multi-modal Image
     Fusion Network via Attribution Analysis", IEEE TCSVT 2025, arXiv 2502.01467. The defaults correct what cancels
     itself in the released network; see :meth:`from_released` for that.
 
@@ -53,14 +57,17 @@ class UAAFusion(BaseFusion):
         channels (int): Feature channels of the unfolding, even.
         steps (int, optional): Short for ``attribution=dict(steps=...)``, before which it goes: nodes of the path
             integral per source.
-        weights (str): 'attribution' weighs the sources by their evidence, 'even' by one half each.
+        weights (str): 'gate' lets the gate tell the weights, 'attribution' weighs the sources by the evidence of the
+            moment (the paper), 'even' by one half each.
         attribution (dict | Attribution, optional): Options of :class:`~mmfusion.attribution.Attribution`, which has
             their defaults.
-        attention (str, optional): How the attribution of the iterates is normalised before it gates the stages: 'rms',
-            or 'none' (released: a gate that is one half everywhere). None switches it off, and spares a pass of the
-            segmentor per stage.
+        attention (str, optional): What gates the stages. 'gate' is the strength of the evidence that the gate tells;
+            'rms' the attribution of the iterates, normalised, and 'none' the same not normalised (released: a gate that
+            is one half everywhere). None switches it off, and spares a pass of the segmentor per stage. 'auto' is
+            'gate' if the weights are, else 'rms'.
         attention_interval (int): The attribution of the iterates is renewed at every so many stages and stands for
             those up to the next; each renewal is a pass of the segmentor forward and backward.
+        gate (dict, optional): Config of the gate, for ``weights='gate'``. Default: ``dict(type='FusionGate')``.
         head (dict, optional): Config of the unfolding head; ``num_stages`` and ``channels`` above go into it.
         init_cfg (dict, optional): mmengine's initialisation config.
         **renamed: Options of the attribution by their former place, as arguments of their own. They go before those in
@@ -69,10 +76,11 @@ class UAAFusion(BaseFusion):
     Attributes:
         attribution (Attribution): The options, to be replaced as a whole: ``dataclasses.replace``.
         weights (str): As given.
-        attention (str | None): As given.
+        attention (str | None): As given, or what 'auto' is.
+        gate (nn.Module | None): The gate.
 
     Raises:
-        ValueError: An option is unknown or out of range.
+        ValueError: An option is unknown or out of range, or the attention is that of a gate that is not there.
         TypeError: An argument that never was one.
 
     Examples:
@@ -92,8 +100,9 @@ class UAAFusion(BaseFusion):
         steps: int | None = None,
         weights: str = 'attribution',
         attribution: Mapping[str, Any] | Attribution | bool | None = None,
-        attention: str | None = 'rms',
+        attention: str | None = 'auto',
         attention_interval: int = 2,
+        gate: dict | None = None,
         head: dict | None = None,
         init_cfg: dict | None = None,
         **renamed: Any,
@@ -105,13 +114,18 @@ class UAAFusion(BaseFusion):
             attribution = None
         check_choice('weights', weights, WEIGHTS)
         if attention is not None:
-            check_choice('attention', attention, NORMALIZATIONS)
+            check_choice('attention', attention, ATTENTIONS)
+        if attention == 'auto':
+            attention = 'gate' if weights == 'gate' else 'rms'
+        if attention == 'gate' and weights != 'gate':
+            raise ValueError(f"attention='gate' needs weights='gate', got weights={weights!r}; use attention='auto'")
         if attention_interval < 1:
             raise ValueError(f'attention_interval must be at least 1, got {attention_interval}')
         self.weights = weights
         self.attribution = _build_attribution(attribution, steps, renamed)
         self.attention = attention
         self.attention_interval = attention_interval
+        self.gate = MODELS.build(gate or dict(type='mmfusion.FusionGate')) if weights == 'gate' else None
         self.head = MODELS.build(
             {
                 'type': 'mmfusion.MemoryUnfoldingHead',  # The prefix, for configs of mmseg's scope.
@@ -141,6 +155,16 @@ class UAAFusion(BaseFusion):
         return build_released_fusion(state_dict, steps, cls)
 
     @property
+    def asks_segmentor(self) -> bool:
+        """bool: Whether a fused image takes passes of the segmentor."""
+        return self.weights == 'attribution' or self.attention not in ('gate', None)
+
+    @property
+    def feature_channels(self) -> int:
+        """int: Channels of the unfolding's features."""
+        return self.head.channels
+
+    @property
     def ignore_index(self) -> int:
         """int: Label of pixels of no class."""
         return self.attribution.ignore_index
@@ -154,8 +178,22 @@ class UAAFusion(BaseFusion):
         *,
         strength: float = 1.0,
         ignore: Tensor | None = None,
+        evidence: Evidence | None = None,
     ) -> FusionResult:
         """Fuse a batch of pairs; see :meth:`BaseFusion.forward`.
+
+        Args:
+            ir (Tensor): Infrared images (B, 1, H, W) in [0, 1].
+            vi (Tensor): Visible luminance (B, 1, H, W) in [0, 1].
+            scorer (Callable, optional): The segmentor as a function of one luminance image.
+            labels (Tensor, optional): Class ids (B, H, W).
+            strength (float): How far the attribution moves the weights away from one half, in [0, 1].
+            ignore (Tensor, optional): Padding (B, H, W), as booleans.
+            evidence (Evidence, optional): What attribution found, if it was asked already: of a segmentor that reads
+                both sources together, which no function of one image is. Labels are those of its regions.
+
+        Returns:
+            FusionResult: The fused image and what led to it.
 
         Raises:
             ValueError: The images are no pair, the strength is outside [0, 1], or attribution is asked for without a
@@ -164,27 +202,56 @@ class UAAFusion(BaseFusion):
         self.check_pair(ir, vi)
         if not 0 <= strength <= 1:
             raise ValueError(f'strength moves the weights from one half and must be in [0, 1], got {strength}')
+        if self.gate is not None:
+            return self._fuse_gated(ir, vi, scorer, labels, strength)
         attributed = self.weights == 'attribution' and strength > 0
         weight_ir, weight_vi = constant_weights(ir, 0.5)
-        evidence = attend = None
+        attend = None
         if attributed or self.attention is not None:
             if scorer is None:
                 raise ValueError(
                     'UAAFusion attributes a segmentor: pass a scorer, or switch attribution and attention off '
-                    "(weights='even', attention=None)"
+                    "(weights='gate', or weights='even' and attention=None)"
                 )
             regions: LabelRegions | Tensor
-            if labels is not None and not attributed:
+            if evidence is not None:
+                regions, labels = evidence.regions, evidence.regions.labels(self.ignore_index)
+            elif labels is not None and not attributed:
                 regions = labels  # How many classes there are, the attention sees by itself.
             else:
                 regions = self.attribution.regions(scorer, ir, vi, labels, ignore)
                 labels = regions.labels(self.ignore_index) if labels is None else labels
             attend = self._attend(scorer, regions)
             if attributed:
-                evidence = self.attribution.evidence(scorer, ir, vi, regions, training=self.training)
+                if evidence is None:
+                    evidence = self.attribution.evidence(scorer, ir, vi, regions, training=self.training)
                 weight_ir, weight_vi = (weight.to(ir) for weight in evidence.weights(strength))
-        fused, attention = self.head(ir, vi, weight_ir, weight_vi, attend)
-        return FusionResult(fused, weight_ir, weight_vi, evidence, attention, labels)
+        fused, attention, features = self.head.cascade(ir, vi, weight_ir, weight_vi, attend)
+        evidence = evidence if attributed else None
+        return FusionResult(fused, weight_ir, weight_vi, evidence, attention, labels, features=features)
+
+    def _fuse_gated(
+        self, ir: Tensor, vi: Tensor, scorer: Scorer | None, labels: Tensor | None, strength: float
+    ) -> FusionResult:
+        """Fuse by what the gate tells. Labels have no say."""
+        gate: GateOutput = self.gate(ir, vi)
+        weight_ir = (0.5 + strength * (gate.share.sigmoid() - 0.5)).to(ir)
+        attend: Callable[[Tensor], Tensor] | None = None
+        if self.attention == 'gate':
+
+            def attend(iterate: Tensor) -> Tensor:
+                return gate.strength
+
+        elif self.attention is not None:
+            if scorer is None:
+                raise ValueError(
+                    f'attention={self.attention!r} attributes a segmentor: pass a scorer, or use '
+                    "attention='gate' or None"
+                )
+            regions = self.attribution.regions(scorer, ir, vi)
+            attend = self._attend(scorer, regions)
+        fused, attention, features = self.head.cascade(ir, vi, weight_ir, 1 - weight_ir, attend)
+        return FusionResult(fused, weight_ir, 1 - weight_ir, None, attention, labels, gate, features)
 
     def _attend(self, scorer: Scorer, labels: LabelRegions | Tensor) -> Callable[[Tensor], Tensor] | None:
         """Iterate to its attention; None where attention is off."""

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,16 +20,29 @@ from .memory import ConvLSTMCell, ConvUnit, State
 _LOGIT_EPS = 1e-3
 
 
+class Unfolding(NamedTuple):
+    """What a cascade of stages leaves behind."""
+
+    fused: Tensor
+    """Fused luminance (B, 1, H, W) in (0, 1)."""
+    attention: list[Tensor]
+    """Attention of every stage (B, 1, H, W), before the sigmoid."""
+    features: Tensor
+    """What the last stage knows of the pair: (B, C, H', W') at the resolution that the features have."""
+
+
 class _Stage(nn.Module):
     """Proximal network of one stage, and the memory it leaves for the next (method of UAAFusion, section III)."""
 
-    def __init__(self, channels: int, residual: bool, cell: ConvLSTMCell | None) -> None:
+    def __init__(self, channels: int, residual: bool, cell: ConvLSTMCell | None, scale: int, last: bool) -> None:
         super().__init__()
         self.residual = residual
-        self.embed = ConvUnit(1, channels, channels)
+        self.scale = scale
+        self.last = last
+        self.embed = ConvUnit(scale**2, channels, channels)
         self.merge = ConvUnit(3 * channels, channels, channels)
         self.refine = ConvUnit(channels, channels, channels)
-        self.reconstruct = ConvUnit(channels, channels // 2, 1)
+        self.reconstruct = ConvUnit(channels, channels // 2, scale**2)
         self.cell = cell
         if cell is not None:
             self.memory_in = ConvUnit(3 * channels, channels, channels)
@@ -54,16 +67,52 @@ class _Stage(nn.Module):
     def forward(
         self, half: Tensor, gate: Tensor, long: Tensor, short: Tensor | None, state: State | None
     ) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
-        features = self.embed(half)
+        features = self.embed(fold(half, self.scale))
         merged = self._merge(features, long, short)
         # The attention is float32. The features keep their type, else autocast ends here.
         new_short = merged + self.refine(merged) * gate.to(merged.dtype)
-        change = at_least_float32(self.reconstruct(new_short))
+        change = unfold(at_least_float32(self.reconstruct(new_short)), self.scale)
         fused = (at_least_float32(half).logit(_LOGIT_EPS) + change if self.residual else change).sigmoid()
         if self.cell is None:
-            return fused, long, short, state
+            # Nobody comes after the last stage: what it knows is for whoever reads features.
+            return fused, long, new_short if self.last else short, state
         state = self.cell(self.memory_in(torch.cat([features, merged, new_short], dim=1)), state)
         return fused, self.memory_out(state[0]), new_short, state
+
+
+def fold(image: Tensor, scale: int) -> Tensor:
+    """Pixels of a square as channels: nothing is lost, and what follows works on fewer places.
+
+    Args:
+        image (Tensor): (B, C, H, W), sides divisible by ``scale``.
+        scale (int): Side of a square in pixels.
+
+    Returns:
+        Tensor: (B, C * scale^2, H / scale, W / scale).
+
+    Examples:
+        >>> fold(torch.arange(4.0).view(1, 1, 2, 2), 2).flatten().tolist()
+        [0.0, 1.0, 2.0, 3.0]
+    """
+    return image if scale == 1 else F.pixel_unshuffle(image, scale)
+
+
+def unfold(image: Tensor, scale: int) -> Tensor:
+    """The inverse of :func:`fold`.
+
+    Args:
+        image (Tensor): (B, C * scale^2, H, W).
+        scale (int): Side of a square in pixels.
+
+    Returns:
+        Tensor: (B, C, H * scale, W * scale).
+
+    Examples:
+        >>> image = torch.rand(1, 1, 4, 6)
+        >>> torch.equal(unfold(fold(image, 2), 2), image)
+        True
+    """
+    return image if scale == 1 else F.pixel_shuffle(image, scale)
 
 
 @MODELS.register_module()
@@ -83,6 +132,10 @@ class MemoryUnfoldingHead(BaseModule):
     Args:
         num_stages (int): Stages K, at least 1.
         channels (int): Feature channels, even.
+        scale (int): Side in pixels of the squares that features have one place for. 1 is the paper's: features at the
+            resolution of the images. With 2, they are at half of it, for a quarter of the work; the squares' pixels
+            are channels of what goes in and comes out, so that no detail is lost, and data steps are at the full
+            resolution in any case.
         alpha (float): Step size :math:`\alpha_k` of every stage at first; it is learned. 0.001 in the release, which
             throws the data step away.
         data_step (bool): Take the data step. Off in the released network.
@@ -103,7 +156,8 @@ class MemoryUnfoldingHead(BaseModule):
         init_cfg (dict, optional): mmengine's initialisation config.
 
     Raises:
-        ValueError: Too few stages, an odd number of channels, or options of ``compile`` that cannot be compared.
+        ValueError: Too few stages, an odd number of channels, a scale below 1, or options of ``compile`` that cannot
+            be compared.
 
     Examples:
         >>> head = MemoryUnfoldingHead(num_stages=2, channels=4)
@@ -117,6 +171,7 @@ class MemoryUnfoldingHead(BaseModule):
         self,
         num_stages: int = 5,
         channels: int = 32,
+        scale: int = 1,
         alpha: float = 0.5,
         data_step: bool = True,
         memory: bool = True,
@@ -132,7 +187,10 @@ class MemoryUnfoldingHead(BaseModule):
             raise ValueError(f'the unfolding needs at least one stage, got num_stages={num_stages}')
         if channels < 2 or channels % 2:
             raise ValueError(f'channels are halved between the two sources and must be even, got channels={channels}')
+        if scale < 1:
+            raise ValueError(f'scale is the side of a square in pixels and must be at least 1, got {scale}')
         self.num_stages = num_stages
+        self.scale = scale
         self.channels = channels
         self.channels_last = channels_last
         self.with_cp = with_cp
@@ -143,14 +201,14 @@ class MemoryUnfoldingHead(BaseModule):
                 _Stage.forward, self.compile_options
             )  # Refuses them now rather than in the first iteration.
         self.alpha = nn.Parameter(torch.full((num_stages,), float(alpha))) if data_step else None
-        self.embed_ir = ConvUnit(1, channels // 2, channels // 2)
-        self.embed_vi = ConvUnit(1, channels // 2, channels // 2)
+        self.embed_ir = ConvUnit(scale**2, channels // 2, channels // 2)
+        self.embed_vi = ConvUnit(scale**2, channels // 2, channels // 2)
         self.stages = nn.ModuleList()
         for k in range(num_stages):
             cell = None
             if memory and k + 1 < num_stages:
                 cell = ConvLSTMCell(channels, channels, recurrent=k > 0, squash_cell=k > 0 or squash_first_cell)
-            self.stages.append(_Stage(channels, residual, cell))
+            self.stages.append(_Stage(channels, residual, cell, scale, last=k + 1 == num_stages))
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -175,17 +233,68 @@ class MemoryUnfoldingHead(BaseModule):
         Returns:
             tuple[Tensor, list[Tensor]]: The fused image (B, 1, H, W) in (0, 1), and the attention of every stage.
         """
+        fused, attentions, _ = self.cascade(ir, vi, weight_ir, weight_vi, attention)
+        return fused, attentions
+
+    def cascade(
+        self,
+        ir: Tensor,
+        vi: Tensor,
+        weight_ir: Tensor,
+        weight_vi: Tensor,
+        attention: Callable[[Tensor], Tensor] | None = None,
+    ) -> Unfolding:
+        """Run the cascade and keep the features of the last stage; see :meth:`forward`.
+
+        Args:
+            ir (Tensor): Infrared images (B, 1, H, W) in [0, 1].
+            vi (Tensor): Visible luminance (B, 1, H, W) in [0, 1].
+            weight_ir (Tensor): Weight of the infrared image (B, 1, H, W).
+            weight_vi (Tensor): Weight of the visible image (B, 1, H, W).
+            attention (Callable, optional): Each iterate to its attention.
+
+        Returns:
+            Unfolding: Fused image, attention and features, these with sides of 1 / ``scale``, rounded up.
+        """
+        height, width = ir.shape[-2:]
+        padding = (0, -width % self.scale, 0, -height % self.scale)
+        if not any(padding):
+            return self._cascade(ir, vi, weight_ir, weight_vi, attention)
+
+        def pad(image: Tensor) -> Tensor:
+            return F.pad(image, padding, mode='replicate')
+
+        def attend(iterate: Tensor) -> Tensor:
+            if attention is None:
+                return torch.zeros_like(iterate)
+            return pad(attention(iterate[..., :height, :width]))
+
+        fused, attentions, features = self._cascade(pad(ir), pad(vi), pad(weight_ir), pad(weight_vi), attend)
+        return Unfolding(fused[..., :height, :width], [each[..., :height, :width] for each in attentions], features)
+
+    def _cascade(
+        self,
+        ir: Tensor,
+        vi: Tensor,
+        weight_ir: Tensor,
+        weight_vi: Tensor,
+        attention: Callable[[Tensor], Tensor] | None,
+    ) -> Unfolding:
         target = weight_ir * ir + weight_vi * vi
         fused = (ir + vi) / 2
-        long, short = torch.cat([self.embed_ir(ir), self.embed_vi(vi)], dim=1), None
+        long = torch.cat([self.embed_ir(fold(ir, self.scale)), self.embed_vi(fold(vi, self.scale))], dim=1)
+        short = None
         if self.channels_last:
             long = long.contiguous(memory_format=torch.channels_last)
         state, attentions = None, []
         for k, stage in enumerate(self.stages):
             attentions.append(torch.zeros_like(ir) if attention is None else attention(fused))
             half = fused if self.alpha is None else fused - self.alpha[k] * (fused - target)
-            fused, long, short, state = self._run(stage, half, attentions[-1].sigmoid(), long, short, state)
-        return fused, attentions
+            gate = attentions[-1].sigmoid()
+            if self.scale > 1:
+                gate = F.avg_pool2d(gate, self.scale)
+            fused, long, short, state = self._run(stage, half, gate, long, short, state)
+        return Unfolding(fused, attentions, short)
 
     def _run(self, stage: nn.Module, *inputs: Any) -> tuple[Tensor, Tensor, Tensor | None, State | None]:
         run: Callable = stage

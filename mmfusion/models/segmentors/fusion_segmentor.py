@@ -1,18 +1,16 @@
 """Fusion and segmentation as one model."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from mmengine.config import ConfigDict
-from mmengine.logging import MessageHub
-from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from mmfusion.attribution import Evidence
+from mmfusion.attribution import Attribution, Evidence
 from mmfusion.attribution.label_regions import refuse_unknown_labels
 from mmfusion.deprecation import warn_deprecated
 from mmfusion.registry import MODELS
@@ -21,13 +19,20 @@ from ..color import merge_luminance, split_luminance
 from ..fusion import FusionResult
 from ..geometry import restore_logits
 from ..normalization import Normalization
-from ..scorer import SegmentorScorer, plain_metas
+from ..reading import Inputs, Reading, silence
+from ..scorer import PairScorer, SegmentorScorer, plain_metas
+from .build import build_refiner, build_segmentor
+from .finite import check_finite
 from .fused_prediction import attach_fusion, padding_mask
+from .head_output import HeadOutput, refined_losses
 from .pair import Pair
 
+# Fused image and both sources count the same.
+_THIRDS = 2 / 3
 # Defaults of the arguments; never changed. The prefix, for configs of mmseg's scope.
 _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
 _LOSS_GRADIENT = dict(type='mmfusion.JointGradientLoss')
+_LOSS_GATE = dict(type='mmfusion.GateLoss')
 COLORS = ('rgb', 'gray')
 TRAIN_LABELS = ('given', 'predicted')
 
@@ -51,15 +56,26 @@ class FusionSegmentor(BaseSegmentor):
         loss_fusion (dict, optional): Config of the fidelity loss; None for none.
         loss_gradient (dict, optional): Config of the gradient loss; None for none.
         loss_seg_weight (float): Factor of the segmentor's own losses.
+        loss_gate (dict, optional): Config of the loss by which attribution teaches the fusion's gate, if it has one;
+            None leaves the gate without a teacher.
         color (str): 'rgb' segments the fused image with the chroma of the visible image, 'gray' without.
-        segment_sources (bool): Also segment the infrared image and the visible luminance while training; the
-            segmentation loss is the mean over the three. Attribution compares what the segmentor sees in each source,
-            so it has to know them.
-        batch_sources (bool): Segment the three as one batch: one pass, and batch norms see one mixed distribution, as
-            their running statistics do. Otherwise one pass each, and the losses are logged apart.
-        train_labels (str): Whose regions are attributed while training: 'given' are the true ones (the paper),
-            'predicted' those that the segmentor sees, as when it predicts. True labels put a trace of themselves into
-            the fused image, on which the segmentor must not come to rely.
+        reads (str | dict): What the segmentor reads: 'fused' is the paper's; 'pair', 'fused+infrared', 'pair+fused',
+            'views' or ``dict(type='views', views=..., merge=..., shared=...)``; see
+            :class:`~mmfusion.models.reading.Reading`. Its first layers are extended, pretrained or not.
+        refine (dict, optional): Config of a refiner of the scores, such as ``dict(type='DetailRefiner')``.
+        sensor_dropout (dict, optional): Config of a module that takes sensors out of training pairs, such as
+            ``dict(type='SensorDropout', prob=0.1)``.
+        source_loss_weight (float, optional): Part of the segmentation loss, in [0, 1), that comes from the infrared
+            image and the visible luminance, each segmented by itself. Attribution of single sources compares what the
+            segmentor sees in each, so it has to know them; joint attribution does not need it. By default two thirds
+            where the fusion attributes single sources, and 0 everywhere else.
+        batch_sources (bool): Segment fused image and sources as one batch where ``source_loss_weight`` is two thirds:
+            one pass, and batch norms see one mixed distribution, as their running statistics do. Otherwise one pass
+            each, and the losses are logged apart.
+        train_labels (str): Whose regions are attributed for the fused image of a training batch: 'predicted' are those
+            that the segmentor sees, as when it predicts; 'given' the true ones (the paper). True labels put a trace of
+            themselves into the fused image, on which the segmentor comes to rely. A gate is taught in the true regions
+            in any case, since that reaches a loss only.
         scorer (dict, optional): Options ``score``, ``mode`` and ``dtype`` of
             :class:`~mmfusion.models.scorer.SegmentorScorer`.
         stretch (bool): Stretch each predicted fused image to its own minimum and maximum, as released.
@@ -68,6 +84,7 @@ class FusionSegmentor(BaseSegmentor):
         train_cfg (dict, optional): Handed to the segmentor.
         test_cfg (dict, optional): Handed to the segmentor: whole or slide inference.
         init_cfg (dict, optional): mmengine's initialisation config.
+        **renamed: ``segment_sources``, the former name of ``source_loss_weight``: True is two thirds, False is 0.
 
     Attributes:
         attribution_strength (float): How far attribution moves the weights from one half while training, in [0, 1].
@@ -75,7 +92,9 @@ class FusionSegmentor(BaseSegmentor):
             attributed.
 
     Raises:
-        ValueError: The segmentor's config has no decode head, or an option is unknown.
+        ValueError: The segmentor's config has no decode head, an option is unknown, or the segmentor cannot read what
+            it is to read.
+        TypeError: An argument that never was one.
     """
 
     def __init__(
@@ -87,16 +106,21 @@ class FusionSegmentor(BaseSegmentor):
         loss_fusion: dict | None = _LOSS_FUSION,
         loss_gradient: dict | None = _LOSS_GRADIENT,
         loss_seg_weight: float = 1.0,
+        loss_gate: dict | None = _LOSS_GATE,
         color: str = 'rgb',
-        segment_sources: bool = True,
+        reads: str | Mapping[str, Any] = 'fused',
+        refine: dict | None = None,
+        sensor_dropout: dict | None = None,
+        source_loss_weight: float | None = None,
         batch_sources: bool = True,
-        train_labels: str = 'given',
+        train_labels: str = 'predicted',
         scorer: dict | None = None,
         stretch: bool = False,
         check_finite_interval: int = 50,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         init_cfg: dict | None = None,
+        **renamed: Any,
     ) -> None:
         if color not in COLORS:
             raise ValueError(f'unknown color {color!r}; choose one of {", ".join(COLORS)}')
@@ -113,26 +137,19 @@ class FusionSegmentor(BaseSegmentor):
             data_preprocessor = MODELS.build(data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
 
-        segmentor = ConfigDict(segmentor)
-        if segmentor.get('decode_head') is None:
-            raise ValueError(
-                f'the segmentor config has no decode_head (its keys: {sorted(segmentor)}); give a whole '
-                'mmseg model, such as segmentor=_base_.model'
-            )
-        expects = segmentor.pop('data_preprocessor', None) or {}
-        segmentor.update({k: v for k, v in dict(train_cfg=train_cfg, test_cfg=test_cfg).items() if v is not None})
-        segmentor.setdefault('test_cfg', ConfigDict(mode='whole'))
         self.fusion = MODELS.build(fusion)
-        # mmseg builds the parts of a segmentor from its own registry, which finds ours in a default scope only.
-        scope = DefaultScope.get_current_instance()
-        with DefaultScope.overwrite_default_scope(scope.scope_name if scope else 'mmfusion'):
-            self.segmentor = MODELS.build(segmentor)
+        self.segmentor, expects = build_segmentor(segmentor, train_cfg=train_cfg, test_cfg=test_cfg)
         self.loss_fusion = None if loss_fusion is None else MODELS.build(loss_fusion)
         self.loss_gradient = None if loss_gradient is None else MODELS.build(loss_gradient)
+        self.loss_gate = None if loss_gate is None or self._gate is None else MODELS.build(loss_gate)
         self._init_normalization(expects, normalize)
+        self.reading = Reading.of(reads)
+        self.reading.adapt(self.segmentor, self.mean.shape[1])
+        self.refine = build_refiner(refine, self.segmentor, self.fusion)
+        self.sensor_dropout = None if sensor_dropout is None else MODELS.build(sensor_dropout)
+        self.source_loss_weight = self._source_weight(source_loss_weight, renamed)
         self.loss_seg_weight = loss_seg_weight
         self.color = color
-        self.segment_sources = segment_sources
         self.batch_sources = batch_sources
         self.train_labels = train_labels
         self.stretch = stretch
@@ -143,6 +160,41 @@ class FusionSegmentor(BaseSegmentor):
         self.last_evidence: Evidence | None = None
         self.set_attribution_source(None)
         self.scorer()  # Refuses unknown options now rather than in the first iteration.
+
+    @property
+    def _gate(self) -> nn.Module | None:
+        """The fusion's gate."""
+        return getattr(self.fusion, 'gate', None)
+
+    @property
+    def _attributes(self) -> bool:
+        """Whether the fusion asks the segmentor for evidence or attention."""
+        return getattr(self.fusion, 'asks_segmentor', False)
+
+    def _source_weight(self, weight: float | None, renamed: Mapping[str, Any]) -> float:
+        """What ``source_loss_weight`` is."""
+        unknown = sorted(set(renamed) - {'segment_sources'})
+        if unknown:
+            raise TypeError(f'FusionSegmentor has no argument {", ".join(unknown)}')
+        if 'segment_sources' in renamed:
+            weight = _THIRDS if renamed['segment_sources'] else 0.0
+            warn_deprecated(f'FusionSegmentor: segment_sources is deprecated; write source_loss_weight={weight:.4g}', 3)
+        if weight is None:
+            weight = _THIRDS if self.reading.name == 'fused' and self._attributes else 0.0
+        if not 0 <= weight < 1:
+            raise ValueError(f'source_loss_weight is a part of the segmentation loss in [0, 1), got {weight}')
+        if weight and self.reading.name != 'fused':
+            raise ValueError(
+                f'a segmentor that reads {self.reading.name!r} cannot segment one source; use source_loss_weight=0 and '
+                'sensor_dropout to train with sensors missing'
+            )
+        return weight
+
+    def init_weights(self) -> None:
+        """Initialise; channels that are to have no effect at first have none."""
+        super().init_weights()
+        if self.init_cfg is None and self.reading.added:
+            silence(self.segmentor.backbone)
 
     def _init_normalization(self, expects: dict, normalize: dict | None) -> None:
         """Mean and std on the [0, 1] scale, and whether the backbone wants its channels as B, G, R."""
@@ -190,8 +242,27 @@ class FusionSegmentor(BaseSegmentor):
         self.__dict__['_attribution_source'] = segmentor  # Past nn.Module, which would register it.
 
     def scorer(self, segmentor: nn.Module | None = None) -> SegmentorScorer:
-        """A segmentor (this model's by default) as a function of one luminance image."""
+        """A segmentor (this model's by default) as a function of one luminance image, if it reads one image."""
         return SegmentorScorer(segmentor or self.segmentor, self.normalize, **self.scorer_options)
+
+    def pair_scorer(self, segmentor: nn.Module | None = None) -> PairScorer:
+        """A segmentor (this model's by default) as a function of infrared and visible image, whatever it reads.
+
+        Where it reads a fused image, that is the mean of the two, with which every fusion starts.
+        """
+
+        def prepare(infrared: Tensor, visible: Tensor) -> Tensor:
+            return self.compose(Inputs.of_mean(visible, infrared, self.color))
+
+        return PairScorer(segmentor or self.segmentor, prepare, merge=self.reading.merge_scores, **self.scorer_options)
+
+    def compose(self, inputs: Inputs) -> Tensor:
+        """What the segmentor reads, normalised: (B, C, H, W), or one after the other where scores are merged."""
+        return self.reading.compose(inputs, self.normalize, self._normalize_channel)
+
+    def _normalize_channel(self, image: Tensor) -> Tensor:
+        """A further channel (B, 1, H, W) on the scale of the others."""
+        return (image - self.mean.mean()) / self.std.mean()
 
     def normalize(self, image: Tensor) -> Tensor:
         """An image (B, 1 or 3, H, W) in [0, 1] as the backbone wants it.
@@ -231,16 +302,41 @@ class FusionSegmentor(BaseSegmentor):
         self, pair: Pair, labels: Tensor | None = None, ignore: Tensor | None = None, training: bool | None = None
     ) -> tuple[Tensor, FusionResult]:
         training = labels is not None if training is None else training
-        result = self.fusion(
-            pair.ir,
-            pair.luminance,
-            self.scorer(self._attribution_source if training else None),
-            labels,
-            strength=self.attribution_strength if training else 1.0,
-            ignore=ignore,
-        )
+        strength = self.attribution_strength if training else 1.0
+        source = self._attribution_source if training else None
+        if self.reading.name == 'fused' or not self._attributes:
+            scorer = self.scorer(source)
+            result = self.fusion(pair.ir, pair.luminance, scorer, labels, strength=strength, ignore=ignore)
+        else:
+            evidence = self._joint_evidence(pair, labels, ignore, training)
+            result = self.fusion(
+                pair.ir, pair.luminance, self._iterate_scorer(pair, source), strength=strength, evidence=evidence
+            )
         image = merge_luminance(result.fused, pair.chroma) if self.color == 'rgb' else result.fused
         return image, result
+
+    def _joint_evidence(
+        self, pair: Pair, labels: Tensor | None, ignore: Tensor | None = None, training: bool = True
+    ) -> Evidence:
+        """What attribution finds in the pair, in the regions of these labels."""
+        scorer = self.pair_scorer(self._attribution_source if training else None)
+        options: Attribution = getattr(self.fusion, 'attribution', Attribution())
+        return options.joint_evidence(scorer, pair.ir, pair.visible, labels, training=training, ignore=ignore)
+
+    def _iterate_scorer(self, pair: Pair, segmentor: nn.Module | None) -> SegmentorScorer:
+        """The segmentor as a function of the fused luminance of this batch, the pair being what it is."""
+
+        def prepare(luminance: Tensor) -> Tensor:
+            image = merge_luminance(luminance, pair.chroma) if self.color == 'rgb' else luminance
+            return self.compose(Inputs(pair.visible, pair.ir, luminance, image, torch.full_like(pair.ir, 0.5)))
+
+        return SegmentorScorer(
+            segmentor or self.segmentor, prepare, merge=self.reading.merge_scores, **self.scorer_options
+        )
+
+    @staticmethod
+    def _inputs(image: Tensor, result: FusionResult, pair: Pair) -> Inputs:
+        return Inputs(pair.visible, pair.ir, result.fused, image, result.weight_ir)
 
     # Modes ---------------------------------------------------------------------------------------------------------
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
@@ -253,17 +349,21 @@ class FusionSegmentor(BaseSegmentor):
         Returns:
             dict[str, Tensor]: The segmentor's losses under their usual names; the fusion's as ``fusion.loss_*``.
         """
-        pair = Pair.split(inputs)
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         # Whatever the fusion does with labels; on an accelerator the pipeline has looked (`LoadPairAnnotations`).
         ignored = self.fusion.ignore_index, getattr(self.decode_head, 'ignore_index', self.fusion.ignore_index)
         refuse_unknown_labels(labels, max(2, self.out_channels), *ignored)
+        pair = Pair.split(inputs if self.sensor_dropout is None else self.sensor_dropout(inputs))
         if self.train_labels == 'given':
             image, result = self._fuse(pair, labels)
         else:
             image, result = self._fuse(pair, ignore=labels == self.fusion.ignore_index, training=True)
+        losses = self._segmentation_losses(image, result, pair, data_samples)
         self.last_evidence = result.evidence
-        losses = self._segmentation_losses(image, pair, data_samples)
+        if result.gate is not None and self.loss_gate is not None and self.attribution_strength > 0:
+            self.last_evidence = self._joint_evidence(pair, labels)
+            taught = self.loss_gate(result.gate, self.last_evidence)
+            losses.update({f'fusion.{name}': value for name, value in taught.items()})
         if result.fused.requires_grad:  # A fixed rule has nothing to learn.
             losses.update(self._fusion_losses(result, pair))
         return losses
@@ -271,27 +371,59 @@ class FusionSegmentor(BaseSegmentor):
     def _fusion_losses(self, result: FusionResult, pair: Pair) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         if self.loss_fusion is not None:
-            terms.update(self.loss_fusion(result.fused, pair.ir, pair.luminance, result.weight_ir, result.weight_vi))
+            # A gate must not choose the weights that make its own loss small.
+            weights = result.weight_ir.detach(), result.weight_vi.detach()
+            terms.update(self.loss_fusion(result.fused, pair.ir, pair.luminance, *weights))
         if self.loss_gradient is not None:
             terms.update(self.loss_gradient(result.fused, pair.ir, pair.luminance))
         return {f'fusion.{name}': value for name, value in terms.items()}
 
-    def _segmentation_losses(self, image: Tensor, pair: Pair, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        images = {'fused': self.normalize(image)}
-        if self.segment_sources:
-            images.update(infrared=self.normalize(pair.ir), visible=self.normalize(pair.luminance))
-        if self.batch_sources or not self.segment_sources:
-            # One grey value per pixel is repeated by `normalize`, so the three have one shape.
-            images = {'': torch.cat(list(images.values()))}
+    def _segmentation_losses(
+        self, image: Tensor, result: FusionResult, pair: Pair, data_samples: list[SegDataSample]
+    ) -> dict[str, Tensor]:
+        images = {'': (1.0, self.compose(self._inputs(image, result, pair)))}
+        if self.source_loss_weight:
+            images = self._with_sources(images[''][1], pair)
         losses = {}
-        for name, batch in images.items():
+        for name, (part, batch) in images.items():
             samples = data_samples * (len(batch) // len(data_samples))
-            for key, value in self.segmentor.loss(batch, samples).items():
+            with HeadOutput(self.decode_head) as output:
+                found = self.segmentor.loss(batch, samples)
+            if self.refine is not None and name in ('', 'fused'):
+                logits = output.logits(self.out_channels)
+                if logits is None:  # A head that gives something else while it trains.
+                    logits = self.segmentor.encode_decode(batch, [sample.metainfo for sample in samples])
+                fine = self._refined(logits[: len(data_samples)], result, pair)
+                found = {**found, **refined_losses(self.decode_head, fine, data_samples)}
+            for key, value in found.items():
                 if 'loss' in key:
-                    factor = self.loss_seg_weight / len(images)
+                    factor = self.loss_seg_weight * part
                     value = [v * factor for v in value] if isinstance(value, list) else value * factor
                 losses[f'{name}.{key}' if name else key] = value
         return losses
+
+    def _with_sources(self, fused: Tensor, pair: Pair) -> dict[str, tuple[float, Tensor]]:
+        """Batches to segment by their names, with the part of the loss that each has."""
+        # One grey value per pixel is repeated by `normalize`, so the three have one shape.
+        sources = self.normalize(pair.ir), self.normalize(pair.luminance)
+        weight = self.source_loss_weight
+        if self.batch_sources and math.isclose(weight, _THIRDS):
+            return {'': (1.0, torch.cat([fused, *sources]))}
+        if self.batch_sources:
+            return {'fused': (1 - weight, fused), 'sources': (weight, torch.cat(sources))}
+        return {
+            'fused': (1 - weight, fused),
+            'infrared': (weight / 2, sources[0]),
+            'visible': (weight / 2, sources[1]),
+        }
+
+    def _refined(self, logits: Tensor, result: FusionResult, pair: Pair) -> Tensor:
+        """Scores at full resolution, corrected where there is a refiner."""
+        if self.refine is None:
+            return logits
+        features = None if result.features is None or not self.refine.feature_channels else result.features
+        inputs = torch.cat([pair.visible, pair.ir], dim=1)
+        return self.refine(logits, inputs, features, self.align_corners)
 
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum of the losses and the terms for the log; see :meth:`mmengine.model.BaseModel.parse_losses`.
@@ -306,21 +438,8 @@ class FusionSegmentor(BaseSegmentor):
         # Looking at a value waits for an accelerator: there every so many iterations only.
         if loss.device.type == 'cpu' or self._unchecked_losses >= self.check_finite_interval:
             self._unchecked_losses = 0
-            self._check_finite(loss, log_vars)
+            check_finite(loss, log_vars)
         return loss, log_vars
-
-    @staticmethod
-    def _check_finite(loss: Tensor, log_vars: dict[str, Tensor]) -> None:
-        if torch.isfinite(loss):
-            return
-        terms = {name: value.item() for name, value in log_vars.items() if 'loss' in name and name != 'loss'}
-        bad = [name for name, value in terms.items() if not math.isfinite(value)]
-        iteration = MessageHub.get_current_instance().get_info('iter', default='unknown')
-        raise FloatingPointError(
-            f'the loss is {loss.item()} in iteration {iteration}; not finite: {", ".join(bad) or "the sum"}. All '
-            f'terms: {", ".join(f"{name}={value:.6g}" for name, value in terms.items())}. Lower the learning rate, '
-            'clip the gradients (optim_wrapper.clip_grad), or look at the images of this iteration'
-        )
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
         """Fused images and segmentation.
@@ -336,8 +455,9 @@ class FusionSegmentor(BaseSegmentor):
             original size.
         """
         metas = plain_metas(inputs) if data_samples is None else [dict(sample.metainfo) for sample in data_samples]
-        image, result = self.fuse(inputs, ignore=padding_mask(metas, inputs))
-        logits = self.segmentor.inference(self.normalize(image), metas)
+        pair = Pair.split(inputs)
+        image, result = self._fuse(pair, ignore=padding_mask(metas, inputs))
+        logits = self._scores(image, result, pair, metas, self.segmentor.inference)
         samples = self.postprocess_result(logits, data_samples)
         return attach_fusion(samples, image, result.weight_ir, stretch=self.stretch)
 
@@ -368,12 +488,25 @@ class FusionSegmentor(BaseSegmentor):
             sample.set_data({'seg_logits': PixelData(data=logits), 'pred_sem_seg': PixelData(data=prediction)})
         return data_samples
 
+    def _scores(
+        self, image: Tensor, result: FusionResult, pair: Pair, metas: list[dict], infer: Callable[..., Tensor]
+    ) -> Tensor:
+        """Class scores (B, C, H, W) of whatever the segmentor reads, by its ``inference`` or ``encode_decode``."""
+        batch = self.compose(self._inputs(image, result, pair))
+        logits = infer(batch, metas * (len(batch) // len(image)))
+        return self._refined(self.reading.merge_scores(logits), result, pair)
+
+    def _read(self, inputs: Tensor) -> Tensor:
+        """What the segmentor reads of a batch."""
+        pair = Pair.split(inputs)
+        return self.compose(self._inputs(*self._fuse(pair), pair))
+
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
-        """The segmentor's raw output for the fused image."""
-        return self.segmentor._forward(self.normalize(self.fuse(inputs)[0]), data_samples)
+        """The segmentor's raw output."""
+        return self.segmentor._forward(self._read(inputs), data_samples)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Features of the fused image.
+        """Features of what the segmentor reads.
 
         Args:
             inputs (Tensor): Pairs (B, 4, H, W) in [0, 1].
@@ -381,10 +514,10 @@ class FusionSegmentor(BaseSegmentor):
         Returns:
             tuple[Tensor, ...]: The segmentor's feature maps.
         """
-        return self.segmentor.extract_feat(self.normalize(self.fuse(inputs)[0]))
+        return self.segmentor.extract_feat(self._read(inputs))
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Class scores of the fused image at input size.
+        """Class scores at input size.
 
         Args:
             inputs (Tensor): Pairs (B, 4, H, W) in [0, 1].
@@ -393,4 +526,6 @@ class FusionSegmentor(BaseSegmentor):
         Returns:
             Tensor: Logits (B, C, H, W).
         """
-        return self.segmentor.encode_decode(self.normalize(self.fuse(inputs)[0]), batch_img_metas)
+        pair = Pair.split(inputs)
+        image, result = self._fuse(pair)
+        return self._scores(image, result, pair, batch_img_metas, self.segmentor.encode_decode)

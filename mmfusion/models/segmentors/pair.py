@@ -18,6 +18,8 @@ class Pair:
         (0.25, 1.0)
     """
 
+    visible: Tensor
+    """Visible images (B, 3, H, W) in [0, 1]: red, green, blue."""
     ir: Tensor
     """Infrared images (B, 1, H, W) in [0, 1]."""
     luminance: Tensor
@@ -43,4 +45,4 @@ class Pair:
                 'a batch of pairs has 4 channels (B, 4, H, W): red, green, blue, infrared; got shape '
                 f'{tuple(inputs.shape)}'
             )
-        return cls(inputs[:, 3:], *split_luminance(inputs[:, :3]))
+        return cls(inputs[:, :3], inputs[:, 3:], *split_luminance(inputs[:, :3]))

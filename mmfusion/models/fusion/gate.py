@@ -1,0 +1,165 @@
+"""The gate: a small network that learns from attribution where each source holds the evidence."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmfusion.attribution import Evidence
+from mmfusion.registry import MODELS
+
+from ..precision import at_least_float32
+
+
+class GateOutput(NamedTuple):
+    """What a gate tells of a batch of pairs."""
+
+    share: Tensor
+    """Logit of the infrared image's share in the evidence, (B, 1, H, W)."""
+    strength: Tensor
+    """Logit of the evidence that there is in both sources together, (B, 1, H, W)."""
+
+
+@MODELS.register_module()
+class FusionGate(BaseModule):
+    """Small network on the pair that says what attribution would say, smoothly and without a segmentor.
+
+    Attribution needs labels and several passes of the segmentor. The gate sees the pair alone; while training it is
+    taught what attribution finds in the true regions (:class:`GateLoss`). So what it does to the fused image is the
+    same in training and in deployment, and labels reach a loss only, never an image. Beside the luminance of both
+    sources it sees their local contrast, since brightness by itself is no evidence. It works at half of the resolution.
+
+    Args:
+        channels (int): Feature channels.
+        dilations (tuple[int, ...]): One convolution each; together they see some 60 pixels around.
+        init_cfg (dict, optional): mmengine's initialisation config.
+
+    Raises:
+        ValueError: ``channels`` or a dilation is not positive.
+
+    Examples:
+        >>> gate = FusionGate(channels=8)
+        >>> out = gate(torch.rand(2, 1, 20, 30), torch.rand(2, 1, 20, 30))
+        >>> out.share.shape, out.share.sigmoid().mean().item()  # Undecided before it has learned anything.
+        (torch.Size([2, 1, 20, 30]), 0.5)
+    """
+
+    def __init__(
+        self, channels: int = 16, dilations: tuple[int, ...] = (1, 2, 4, 8), init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        if channels < 1:
+            raise ValueError(f'channels must be positive, got {channels}')
+        if not dilations or min(dilations) < 1:
+            raise ValueError(f'dilations must be positive, got {dilations!r}')
+        layers: list[nn.Module] = []
+        width = 4
+        for dilation in dilations:
+            layers += [
+                nn.Conv2d(width, channels, 3, padding=dilation, dilation=dilation, padding_mode='replicate'),
+                nn.PReLU(channels),
+            ]
+            width = channels
+        self.body = nn.Sequential(*layers)
+        self.tell = nn.Conv2d(channels, 2, 1)
+        nn.init.zeros_(self.tell.weight)
+        assert self.tell.bias is not None
+        nn.init.zeros_(self.tell.bias)
+
+    def forward(self, ir: Tensor, vi: Tensor) -> GateOutput:
+        """Look at a batch of pairs.
+
+        Args:
+            ir (Tensor): Infrared images (B, 1, H, W) in [0, 1].
+            vi (Tensor): Visible luminance (B, 1, H, W) in [0, 1].
+
+        Returns:
+            GateOutput: Logits of the share and of the strength.
+        """
+        pair = torch.cat([ir, vi], dim=1)
+        size = pair.shape[-2:]
+        half = F.interpolate(pair, scale_factor=0.5, mode='bilinear', antialias=False) if min(size) > 1 else pair
+        contrast = half - F.avg_pool2d(half, 15, stride=1, padding=7, count_include_pad=False)
+        # Images are in [0, 1] and their contrast is small; both are brought to about one.
+        told = self.tell(self.body(torch.cat([2 * half - 1, 5 * contrast], dim=1)))
+        told = F.interpolate(at_least_float32(told), size=size, mode='bilinear', align_corners=False)
+        return GateOutput(told[:, :1], told[:, 1:])
+
+
+@MODELS.register_module()
+class GateLoss(nn.Module):
+    r"""What the gate says against what attribution found in the true regions.
+
+    .. math:: \frac{1}{|C_b|} \sum_{c \in C_b} \frac{1}{|R_c|} \sum_{q \in R_c} \mathrm{BCE}(g(q), s_c),
+        \qquad s_c = \frac{E_I + \kappa}{E_I + E_V + 2 \kappa}
+
+    averaged over the samples. Every region counts the same, whatever its size, so that small classes count. The
+    strength is taught the sum of both shares of the evidence, :math:`\min(E_I + E_V, 1)`, in the same way.
+
+    Args:
+        loss_weight (float): Factor of the loss.
+
+    Raises:
+        ValueError: The weight is negative.
+
+    Examples:
+        >>> from mmfusion.attribution import LabelRegions
+        >>> regions = LabelRegions.from_labels(torch.zeros(1, 2, 2, dtype=torch.long), num_classes=1)
+        >>> evidence = Evidence(regions, torch.tensor([[0.5]]), torch.tensor([[0.5]]), torch.ones(1, 1))
+        >>> undecided = GateOutput(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+        >>> {name: round(value.item(), 3) for name, value in GateLoss()(undecided, evidence).items()}
+        {'loss_gate_share': 0.693, 'loss_gate_strength': 0.693}
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if not loss_weight >= 0:
+            raise ValueError(f'loss_weight must not be negative, got {loss_weight}')
+        self.loss_weight = loss_weight
+
+    def forward(self, gate: GateOutput, evidence: Evidence) -> dict[str, Tensor]:
+        """Compare.
+
+        Args:
+            gate (GateOutput): Of the gate.
+            evidence (Evidence): Of attribution, in the true regions.
+
+        Returns:
+            dict[str, Tensor]: ``loss_gate_share`` and ``loss_gate_strength``.
+        """
+        total = ((evidence.ir + evidence.vi) * evidence.scale).clamp(0, 1)
+        return {
+            'loss_gate_share': self.loss_weight * region_bce(gate.share, evidence.share(), evidence),
+            'loss_gate_strength': self.loss_weight * region_bce(gate.strength, total, evidence),
+        }
+
+
+def region_bce(logits: Tensor, target: Tensor, evidence: Evidence) -> Tensor:
+    """Binary cross entropy, the mean over regions of the mean over their pixels.
+
+    Args:
+        logits (Tensor): (B, 1, H, W).
+        target (Tensor): One value in [0, 1] per class (B, C).
+        evidence (Evidence): Tells the regions.
+
+    Returns:
+        Tensor: A scalar; 0 if there is no region.
+
+    Examples:
+        A region of three pixels and one of a single pixel count the same:
+
+        >>> from mmfusion.attribution import LabelRegions
+        >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 0, 1]]]), num_classes=2)
+        >>> evidence = Evidence(regions, torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(1, 2))
+        >>> logits = torch.tensor([[[[0.0, 0.0, 0.0, 20.0]]]])
+        >>> round(region_bce(logits, torch.ones(1, 2), evidence).item(), 4)  # Half of log 2.
+        0.3466
+    """
+    regions = evidence.regions
+    wanted = regions.spread(target.to(logits), fill=0.5)
+    loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction='none')[:, 0]
+    present = regions.present.to(loss)
+    means = regions.finish(regions.sums(loss)) * present
+    return means.sum() / present.sum().clamp(min=1)

@@ -1,0 +1,85 @@
+"""Several views through one backbone, or one backbone each, and their features merged."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+MERGES = ('mean', 'weights')
+
+
+class ViewsBackbone(BaseModule):
+    """A backbone that takes views stacked along the channels, and merges their features.
+
+    Whatever stands behind it, neck or head of any segmentor, sees features of one image. The views are stacked, so that
+    whole and sliding inference cut them alike.
+
+    Args:
+        backbone (nn.Module): Takes one view (N, C, H, W) and gives feature maps.
+        views (int): Number of views V.
+        merge (str): 'mean' of the features of all views; 'weights' of the views' weights, which follow the views as V
+            more channels.
+        shared (bool): One backbone for all views, in one batch. Otherwise each view gets its own copy.
+
+    Raises:
+        ValueError: Less than two views, or an unknown merge.
+
+    Examples:
+        >>> backbone = ViewsBackbone(nn.Identity(), views=2)
+        >>> torch.equal(backbone(torch.tensor([1.0, 3.0]).view(1, 2, 1, 1)), torch.full((1, 1, 1, 1), 2.0))
+        True
+        >>> weighted = ViewsBackbone(nn.Identity(), views=2, merge='weights')
+        >>> weighted(torch.tensor([1.0, 3.0, 0.25, 0.75]).view(1, 4, 1, 1)).item()
+        2.5
+    """
+
+    def __init__(self, backbone: nn.Module, views: int, merge: str = 'mean', shared: bool = True) -> None:
+        super().__init__()
+        if views < 2:
+            raise ValueError(f'there must be at least two views to merge, got {views}')
+        if merge not in MERGES:
+            raise ValueError(f'unknown merge {merge!r}; choose one of {", ".join(MERGES)}')
+        self.views = views
+        self.merge = merge
+        self.backbone = backbone
+        self.others = nn.ModuleList([] if shared else [copy.deepcopy(backbone) for _ in range(views - 1)])
+
+    def init_weights(self) -> None:
+        """Initialise the backbone; the others become copies of it."""
+        super().init_weights()
+        for other in self.others:
+            other.load_state_dict(self.backbone.state_dict())
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Features of all views, merged.
+
+        Args:
+            x (Tensor): (B, V * C, H, W), and V more channels of weights if these merge.
+
+        Returns:
+            Tensor | tuple[Tensor, ...]: As the backbone's for one view.
+        """
+        weights = None
+        if self.merge == 'weights':
+            x, weights = x[:, : -self.views], x[:, -self.views :]
+        views = x.chunk(self.views, dim=1)
+        if len(self.others):
+            of_views = [backbone(view) for backbone, view in zip([self.backbone, *self.others], views)]
+            if isinstance(of_views[0], Tensor):
+                return self._merge(torch.stack(of_views), weights)
+            return tuple(self._merge(torch.stack(features), weights) for features in zip(*of_views))
+        features = self.backbone(torch.cat(views))
+        if isinstance(features, Tensor):
+            return self._merge(features.unflatten(0, (self.views, len(x))), weights)
+        return tuple(self._merge(each.unflatten(0, (self.views, len(x))), weights) for each in features)
+
+    def _merge(self, features: Tensor, weights: Tensor | None) -> Tensor:
+        """(V, B, C, H, W) to (B, C, H, W)."""
+        if weights is None:
+            return features.mean(0)
+        size: Sequence[int] = features.shape[-2:]
+        shrunk = F.adaptive_avg_pool2d(weights, tuple(size)).to(features)
+        return (features * shrunk.transpose(0, 1)[:, :, None]).sum(0)

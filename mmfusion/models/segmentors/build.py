@@ -1,0 +1,67 @@
+"""Building the parts of the joint model from their configs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import ConfigDict
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from mmfusion.registry import MODELS
+
+
+def build_segmentor(config: Mapping[str, Any], **overrides: Any) -> tuple[Any, dict]:
+    """Any mmseg segmentor, without its preprocessor.
+
+    Args:
+        config (Mapping): Its config, inherited or written out.
+        **overrides: ``train_cfg`` and ``test_cfg`` in the place of its own; None for none.
+
+    Returns:
+        tuple[nn.Module, dict]: The segmentor, and the config of its preprocessor, which tells how its backbone wants
+        images normalised; empty if there is none.
+
+    Raises:
+        ValueError: The config has no decode head.
+
+    Examples:
+        >>> build_segmentor(dict(type='EncoderDecoder', backbone=dict()))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: the segmentor config has no decode_head (its keys: ['backbone', 'type']); give a whole mmseg ...
+    """
+    segmentor = ConfigDict(config)
+    if segmentor.get('decode_head') is None:
+        raise ValueError(
+            f'the segmentor config has no decode_head (its keys: {sorted(segmentor)}); give a whole '
+            'mmseg model, such as segmentor=_base_.model'
+        )
+    expects = segmentor.pop('data_preprocessor', None) or {}
+    segmentor.update({key: value for key, value in overrides.items() if value is not None})
+    segmentor.setdefault('test_cfg', ConfigDict(mode='whole'))
+    # mmseg builds the parts of a segmentor from its own registry, which finds ours in a default scope only.
+    scope = DefaultScope.get_current_instance()
+    with DefaultScope.overwrite_default_scope(scope.scope_name if scope else 'mmfusion'):
+        return MODELS.build(segmentor), expects
+
+
+def build_refiner(config: Mapping[str, Any] | None, segmentor: Any, fusion: nn.Module) -> nn.Module | None:
+    """The refiner, which fits the classes of the segmentor and the features of the fusion.
+
+    Args:
+        config (Mapping, optional): Its config; None for none.
+        segmentor (nn.Module): Has ``out_channels``.
+        fusion (nn.Module): May have ``feature_channels``.
+
+    Returns:
+        nn.Module | None: Built.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> refine = build_refiner(dict(type='DetailRefiner'), SimpleNamespace(out_channels=3), nn.Identity())
+        >>> refine.correct.out_channels  # Three scores for each of the four pixels of a square.
+        12
+    """
+    if config is None:
+        return None
+    sizes = dict(num_classes=segmentor.out_channels, feature_channels=getattr(fusion, 'feature_channels', 0))
+    return MODELS.build({**sizes, **config})

@@ -23,16 +23,19 @@ from .fusion import (
     UAAFusion,
     VisibleOnly,
 )
-from .losses import AttributionFusionLoss, JointGradientLoss
+from .losses import AttributionFusionLoss, JointGradientLoss, WeightedCrossEntropy
 from .package_weights import find_in_package, load_from_package
+from .refinement import DetailRefiner
 from .scorer import SegmentorScorer
 from .segmentors import FusionSegmentor
+from .sensor_dropout import SensorDropout
 
 __all__ = [
     'AttributionFusionLoss',
     'AverageFusion',
     'BaseFusion',
     'ConcatenationFusion',
+    'DetailRefiner',
     'EfficientNetLite',
     'FusionDataPreProcessor',
     'FusionGate',
@@ -44,6 +47,7 @@ __all__ = [
     'MaximumFusion',
     'MemoryUnfoldingHead',
     'SegmentorScorer',
+    'SensorDropout',
     'TorchvisionMobileNetV2',
     'UAAFusion',
     'VisibleOnly',

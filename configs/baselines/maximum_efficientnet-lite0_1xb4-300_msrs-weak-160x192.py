@@ -1,0 +1,3 @@
+# The brighter of both images, pixel by pixel.
+_base_ = '../uaafusion/uaafusion_efficientnet-lite0_1xb4-300_msrs-weak-160x192.py'
+model = dict(fusion=dict(_delete_=True, type='MaximumFusion'), reads='fused', refine=None)

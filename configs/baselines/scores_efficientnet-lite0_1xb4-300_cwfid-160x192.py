@@ -1,0 +1,7 @@
+# One segmentor for each sensor by itself, scores averaged.
+_base_ = '../uaafusion/uaafusion_efficientnet-lite0_1xb4-300_cwfid-160x192.py'
+model = dict(
+    fusion=dict(_delete_=True, type='AverageFusion'),
+    reads=dict(type='views', views=('visible', 'infrared'), merge='scores'),
+    refine=None,
+)

@@ -3,7 +3,7 @@
 import csv
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def _check_repetitions(group: list[Run], keys: Sequence[str]) -> None:
     first = group[0]
     seeds: dict[int, Run] = {}
     for run in group:
-        differing = _differences(first, run)
+        differing = differing_keys(first.config, run.config)
         if differing:
             raise ValueError(
                 f'{first.folder} and {run.folder} are in one row, but differ in more than the seed: '
@@ -139,13 +139,32 @@ def _check_repetitions(group: list[Run], keys: Sequence[str]) -> None:
             )
 
 
-def _differences(first: Run, second: Run) -> list[str]:
-    """Keys of the configs that differ, without those that may differ between repetitions."""
+def differing_keys(
+    first: Mapping[str, object],
+    second: Mapping[str, object],
+    incidental: tuple[str, ...] = INCIDENTAL,
+    incidental_ends: tuple[str, ...] = INCIDENTAL_ENDS,
+) -> list[str]:
+    """Keys in which two flat configs differ, without those that may differ.
+
+    Args:
+        first (Mapping[str, object]): Dotted keys to values.
+        second (Mapping[str, object]): As well.
+        incidental (tuple[str, ...]): Beginnings of keys that may differ.
+        incidental_ends (tuple[str, ...]): Ends of keys that may differ.
+
+    Returns:
+        list[str]: Those that one of them lacks as well.
+
+    Examples:
+        >>> differing_keys({'a': 1, 'work_dir': 'x', 'b': 2}, {'a': 3, 'work_dir': 'y'})
+        ['a', 'b']
+    """
     missing = object()
     differing = []
-    for key in {**first.config, **second.config}:
-        incidental = key.startswith(INCIDENTAL) or key.endswith(INCIDENTAL_ENDS)
-        if not incidental and first.config.get(key, missing) != second.config.get(key, missing):
+    for key in {**first, **second}:
+        may_differ = key.startswith(incidental) or key.endswith(incidental_ends)
+        if not may_differ and first.get(key, missing) != second.get(key, missing):
             differing.append(key)
     return differing
 

@@ -41,6 +41,20 @@ def _as_list(configs: Any) -> list[dict]:
     return configs or []
 
 
+def random_model(cfg: Config, device: torch.device) -> Any:
+    """The model of a config with random weights.
+
+    Args:
+        cfg (Config): With a ``model``.
+        device (torch.device): Where it is to be.
+
+    Returns:
+        nn.Module: The same weights every time; norms that talk to other processes became plain ones.
+    """
+    torch.manual_seed(0)
+    return revert_sync_batchnorm(MODELS.build(cfg.model)).to(device)
+
+
 def build_model(cfg: Config, num_classes: int, device: torch.device) -> FusionSegmentor:
     """The model of a config with random weights.
 
@@ -55,10 +69,9 @@ def build_model(cfg: Config, num_classes: int, device: torch.device) -> FusionSe
     Raises:
         ValueError: It is no ``FusionSegmentor`` with ``UAAFusion``.
     """
-    torch.manual_seed(0)
     if cfg.model.get('segmentor') is not None:
         set_num_classes(cfg.model.segmentor, num_classes)
-    model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device)
+    model = random_model(cfg, device)
     fusion = getattr(model, 'fusion', None)
     if not isinstance(fusion, UAAFusion):
         raise ValueError(

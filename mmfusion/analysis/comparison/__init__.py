@@ -1,0 +1,45 @@
+"""A comparison: methods x data sets x seeds, trained, evaluated, tabulated, and what they cost."""
+
+from .cost_measurement import CostSettings, measure_costs
+from .cost_plot import draw_scores_over_cost
+from .costs import Cost, CostReport, choose_reference
+from .entries import Entry, column_names, differing_recipes, entries_on, find_entries, read_entry
+from .plan import PlannedRun, parse_options, plan_runs
+from .processes import Processes
+from .records import SPLITS, Record, next_step, next_steps, read_record
+from .scores import BySeed, Scores, collect_scores
+from .sheets import score_sheets, scores_to_csv
+from .training import Outcome, Trainer, carry_out_all, remaining_seconds
+
+__all__ = [
+    'SPLITS',
+    'BySeed',
+    'Cost',
+    'CostReport',
+    'CostSettings',
+    'Entry',
+    'Outcome',
+    'PlannedRun',
+    'Processes',
+    'Record',
+    'Scores',
+    'Trainer',
+    'carry_out_all',
+    'choose_reference',
+    'collect_scores',
+    'column_names',
+    'differing_recipes',
+    'draw_scores_over_cost',
+    'entries_on',
+    'find_entries',
+    'measure_costs',
+    'next_step',
+    'next_steps',
+    'parse_options',
+    'plan_runs',
+    'read_entry',
+    'read_record',
+    'remaining_seconds',
+    'score_sheets',
+    'scores_to_csv',
+]

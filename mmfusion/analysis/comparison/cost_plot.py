@@ -1,0 +1,111 @@
+"""A figure of what methods reach over what they cost."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from .costs import Cost
+from .scores import BySeed, Scores
+
+_BASELINE, _OTHER = '#6b7280', '#c2410c'
+_PANEL = 4.6
+_COLUMNS = 3
+# Of a name, as a share of the height of the panel, and as a factor on its log scale.
+_NAME_HEIGHT, _NAME_WIDTH, _GAP = 0.055, 1.8, 1.05
+
+
+def draw_scores_over_cost(scores: Scores, costs: Sequence[Cost], split: str, note: str = '') -> Figure:
+    """Draw mIoU over the time per image.
+
+    Args:
+        scores (Scores): All figures.
+        costs (Sequence[Cost]): Methods without one are left out.
+        split (str): 'val' or 'test'.
+        note (str): Written below, such as the hardware.
+
+    Returns:
+        Figure: A panel per data set; where there are several, one of the mean difference to the best baseline comes
+        first. Bars are sample standard deviations over the seeds.
+    """
+    milliseconds = {cost.method: 1e3 * median(cost.predict_seconds) for cost in costs}
+    panels: list[tuple[str, str, Callable[[str], BySeed]]] = []
+    if len(scores.columns) > 1 and scores.baselines:
+        label = 'mIoU against the best baseline, points'
+        panels.append((f'mean of {len(scores.columns)} data sets', label, scores.average_gain))
+    for column in scores.columns:
+        panels.append((column, 'mIoU, %', _reader(scores, column)))
+    wide = 2 if len(panels) == 4 else min(len(panels), _COLUMNS)
+    high = math.ceil(len(panels) / wide)
+    figure = Figure(figsize=(_PANEL * wide + 0.6, 0.8 * _PANEL * high + 0.6), layout='constrained', dpi=120)
+    axes = figure.subplots(high, wide, squeeze=False).ravel()
+    for ax, (title, label, figures) in zip(axes, panels):
+        _draw_panel(ax, scores, milliseconds, figures)
+        ax.set(title=f'{title}, {split}', ylabel=label, xlabel='ms per image')
+        if figures == scores.average_gain:
+            ax.axhline(0, color='black', linewidth=0.8, linestyle=':')
+    for ax in axes[len(panels) :]:
+        ax.axis('off')
+    if note:
+        figure.supxlabel(note, fontsize=8, color='#4b5563')
+    return figure
+
+
+def _reader(scores: Scores, column: str) -> Callable[[str], BySeed]:
+    return lambda method: scores.get(method, column)
+
+
+def _draw_panel(ax: Axes, scores: Scores, milliseconds: Mapping[str, float], figures: Callable[[str], BySeed]) -> None:
+    drawn = []
+    for method in scores.methods:
+        figure = figures(method)
+        if method not in milliseconds or math.isnan(figure.mean):
+            continue
+        is_baseline = scores.is_baseline(method)
+        color = _BASELINE if is_baseline else _OTHER
+        spread = None if math.isnan(figure.spread) else figure.spread
+        marker = 'o' if is_baseline else 's'
+        x = milliseconds[method]
+        ax.errorbar(x, figure.mean, spread, fmt='none', ecolor=color, alpha=0.35, capsize=3)
+        ax.plot(x, figure.mean, marker, color=color, markersize=6, zorder=4)
+        drawn.append((x, figure.mean, method, color))
+    ax.set_xscale('log')
+    ax.grid(alpha=0.25)
+    ax.spines[['top', 'right']].set_visible(False)
+    # Few methods lie within one decade, where a log scale has no numbers of its own.
+    if drawn:
+        _set_ticks(ax, [x for x, *_ in drawn])
+    _write_names(ax, drawn)
+
+
+def _set_ticks(ax: Axes, places: Sequence[float]) -> None:
+    low, high = min(places) / 1.15, max(places) * 1.6
+    ax.set_xlim(low, high)
+    ticks = []
+    for exponent in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):
+        ticks += [digit * 10.0**exponent for digit in (1, 2, 3, 5, 7)]
+    ax.set_xticks([tick for tick in ticks if low <= tick <= high])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f'{tick:g}'))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _write_names(ax: Axes, drawn: Sequence[tuple[float, float, str, str]]) -> None:
+    """Names at the right of their points, pushed up where one would cover another."""
+    bottom, top = ax.get_ylim()
+    distance = _NAME_HEIGHT * (top - bottom)
+    names: list[tuple[float, float]] = []
+    for x, y, method, color in sorted(drawn, key=lambda point: point[1]):
+        height = y
+        for other_x, other_height in names:
+            if max(x / other_x, other_x / x) < _NAME_WIDTH:
+                height = max(height, other_height + distance)
+        names.append((x, height))
+        line = None if height == y else dict(arrowstyle='-', color=color, linewidth=0.5, alpha=0.6)
+        text = ax.annotate(
+            method, (x, y), (x * _GAP, height), textcoords='data', va='center', fontsize=8, color=color, arrowprops=line
+        )
+        text.set_path_effects([withStroke(linewidth=2.5, foreground='white')])

@@ -51,6 +51,7 @@ __all__ = [
     'TorchvisionMobileNetV2',
     'UAAFusion',
     'VisibleOnly',
+    'WeightedCrossEntropy',
     'find_in_package',
     'load_from_package',
 ]

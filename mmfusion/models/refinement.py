@@ -54,13 +54,17 @@ class DetailRefiner(BaseModule):
             )
         self.feature_channels = feature_channels
         norm_cfg = norm_cfg or dict(type='BN')
-        # The four pixels of a square are channels.
+        # The four pixels of a square are channels. 1x1 convolutions bring odd numbers of channels to one that fast
+        # kernels like.
         self.see = nn.Sequential(
-            ConvModule(4 * 4 + feature_channels, channels, 3, padding=1, norm_cfg=norm_cfg),
+            ConvModule(4 * 4 + feature_channels, channels, 1, norm_cfg=norm_cfg),
             ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg),
         )
-        self.join = ConvModule(channels + num_classes, 3 * channels // 2, 3, padding=1, norm_cfg=norm_cfg)
-        self.correct = nn.Conv2d(3 * channels // 2, 4 * num_classes, 1)
+        self.join = nn.Sequential(
+            ConvModule(channels + num_classes, channels, 1, norm_cfg=norm_cfg),
+            ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg),
+        )
+        self.correct = nn.Conv2d(channels, 4 * num_classes, 1)
         self.silence()
 
     def silence(self) -> None:

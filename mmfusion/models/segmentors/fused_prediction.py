@@ -8,7 +8,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from ..geometry import padding_of, restore
+from ..geometry import padding_of, restore, restore_logits
 
 
 def padding_mask(metas: Sequence[Mapping[str, Any]], inputs: Tensor) -> Tensor | None:
@@ -82,4 +82,38 @@ def attach_fusion(samples: list[SegDataSample], image: Tensor, weight_ir: Tensor
                 'fusion_weights': PixelData(data=restore(weight, sample.metainfo)),
             }
         )
+    return samples
+
+
+def attach_segmentation(
+    samples: list[SegDataSample], seg_logits: Tensor, align_corners: bool, threshold: float | None = None
+) -> list[SegDataSample]:
+    """Give every data sample its scores and the classes that they tell.
+
+    Args:
+        samples (list[SegDataSample]): One per image; changed in place.
+        seg_logits (Tensor): Raw scores (B, C, H, W) at the size that the network saw.
+        align_corners (bool): How they are resized.
+        threshold (float, optional): For a single output channel: the probability from which on a pixel is foreground.
+
+    Returns:
+        list[SegDataSample]: The same, with ``seg_logits`` and ``pred_sem_seg`` at the original size.
+
+    Raises:
+        ValueError: An image was flipped in an unknown direction.
+
+    Examples:
+        >>> sample = SegDataSample(metainfo=dict(ori_shape=(1, 2), img_shape=(1, 2)))
+        >>> scores = torch.tensor([[[[0.2, 0.9]], [[0.5, 0.1]]]])
+        >>> attach_segmentation([sample], scores, align_corners=False)[0].pred_sem_seg.data.tolist()
+        [[[1, 0]]]
+    """
+    for logits, sample in zip(seg_logits, samples):
+        logits = restore_logits(logits, sample.metainfo, align_corners)
+        if len(logits) > 1:
+            prediction = logits.argmax(0, keepdim=True)
+        else:
+            logits = logits.sigmoid()
+            prediction = (logits > threshold).to(logits)
+        sample.set_data({'seg_logits': PixelData(data=logits), 'pred_sem_seg': PixelData(data=prediction)})
     return samples

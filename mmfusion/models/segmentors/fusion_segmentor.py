@@ -5,30 +5,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from mmfusion.attribution import Attribution, Evidence
+from mmfusion.attribution import Evidence
 from mmfusion.attribution.label_regions import refuse_unknown_labels
 from mmfusion.deprecation import warn_deprecated
 from mmfusion.registry import MODELS
 
-from ..color import merge_luminance, split_luminance
+from ..color import merge_luminance
 from ..fusion import FusionResult
-from ..geometry import restore_logits
-from ..normalization import Normalization
 from ..reading import Inputs, Reading, silence
-from ..scorer import PairScorer, SegmentorScorer, plain_metas
-from .build import build_refiner, build_segmentor
+from ..scorer import plain_metas
+from .attributed_reading import AttributedReading
+from .build import THIRDS, build_refiner, build_segmentor, source_weight
 from .finite import check_finite
-from .fused_prediction import attach_fusion, padding_mask
+from .fused_prediction import attach_fusion, attach_segmentation, padding_mask
 from .head_output import HeadOutput, refined_losses
 from .pair import Pair
 
-# Fused image and both sources count the same.
-_THIRDS = 2 / 3
 # Defaults of the arguments; never changed. The prefix, for configs of mmseg's scope.
 _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
 _LOSS_GRADIENT = dict(type='mmfusion.JointGradientLoss')
@@ -38,7 +34,7 @@ TRAIN_LABELS = ('given', 'predicted')
 
 
 @MODELS.register_module()
-class FusionSegmentor(BaseSegmentor):
+class FusionSegmentor(AttributedReading, BaseSegmentor):
     """A fusion in front of any mmseg segmentor, trained jointly.
 
     The visible image is split into luminance and chroma; the fusion joins infrared and luminance; the fused luminance
@@ -147,7 +143,8 @@ class FusionSegmentor(BaseSegmentor):
         self.reading.adapt(self.segmentor, self.mean.shape[1])
         self.refine = build_refiner(refine, self.segmentor, self.fusion)
         self.sensor_dropout = None if sensor_dropout is None else MODELS.build(sensor_dropout)
-        self.source_loss_weight = self._source_weight(source_loss_weight, renamed)
+        alone = self.reading.name == 'fused' and self._attributes
+        self.source_loss_weight = source_weight(source_loss_weight, renamed, self.reading.name, alone)
         self.loss_seg_weight = loss_seg_weight
         self.color = color
         self.batch_sources = batch_sources
@@ -161,48 +158,11 @@ class FusionSegmentor(BaseSegmentor):
         self.set_attribution_source(None)
         self.scorer()  # Refuses unknown options now rather than in the first iteration.
 
-    @property
-    def _gate(self) -> nn.Module | None:
-        """The fusion's gate."""
-        return getattr(self.fusion, 'gate', None)
-
-    @property
-    def _attributes(self) -> bool:
-        """Whether the fusion asks the segmentor for evidence or attention."""
-        return getattr(self.fusion, 'asks_segmentor', False)
-
-    def _source_weight(self, weight: float | None, renamed: Mapping[str, Any]) -> float:
-        """What ``source_loss_weight`` is."""
-        unknown = sorted(set(renamed) - {'segment_sources'})
-        if unknown:
-            raise TypeError(f'FusionSegmentor has no argument {", ".join(unknown)}')
-        if 'segment_sources' in renamed:
-            weight = _THIRDS if renamed['segment_sources'] else 0.0
-            warn_deprecated(f'FusionSegmentor: segment_sources is deprecated; write source_loss_weight={weight:.4g}', 3)
-        if weight is None:
-            weight = _THIRDS if self.reading.name == 'fused' and self._attributes else 0.0
-        if not 0 <= weight < 1:
-            raise ValueError(f'source_loss_weight is a part of the segmentation loss in [0, 1), got {weight}')
-        if weight and self.reading.name != 'fused':
-            raise ValueError(
-                f'a segmentor that reads {self.reading.name!r} cannot segment one source; use source_loss_weight=0 and '
-                'sensor_dropout to train with sensors missing'
-            )
-        return weight
-
     def init_weights(self) -> None:
         """Initialise; channels that are to have no effect at first have none."""
         super().init_weights()
         if self.init_cfg is None and self.reading.added:
             silence(self.segmentor.backbone)
-
-    def _init_normalization(self, expects: dict, normalize: dict | None) -> None:
-        """Mean and std on the [0, 1] scale, and whether the backbone wants its channels as B, G, R."""
-        wanted = Normalization.of(expects, normalize)
-        for name, values in (('mean', wanted.mean), ('std', wanted.std)):
-            scaled = torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) / 255
-            self.register_buffer(name, scaled, persistent=False)
-        self.bgr = wanted.bgr
 
     # What mmseg asks a segmentor for -------------------------------------------------------------------------------
     @property
@@ -230,51 +190,6 @@ class FusionSegmentor(BaseSegmentor):
         """Tuple | None: Former name of what ``last_evidence`` holds: attributions (B, C) of both sources."""
         warn_deprecated('FusionSegmentor: last_regions is deprecated; read last_evidence.ir and last_evidence.vi')
         return None if self.last_evidence is None else (self.last_evidence.ir, self.last_evidence.vi)
-
-    # Attribution ---------------------------------------------------------------------------------------------------
-    def set_attribution_source(self, segmentor: nn.Module | None) -> None:
-        """Choose the network that is attributed while training.
-
-        Args:
-            segmentor (nn.Module, optional): A copy of the segmentor, such as a running mean of it. It does not become
-                a part of this model. None for the segmentor itself.
-        """
-        self.__dict__['_attribution_source'] = segmentor  # Past nn.Module, which would register it.
-
-    def scorer(self, segmentor: nn.Module | None = None) -> SegmentorScorer:
-        """A segmentor (this model's by default) as a function of one luminance image, if it reads one image."""
-        return SegmentorScorer(segmentor or self.segmentor, self.normalize, **self.scorer_options)
-
-    def pair_scorer(self, segmentor: nn.Module | None = None) -> PairScorer:
-        """A segmentor (this model's by default) as a function of infrared and visible image, whatever it reads.
-
-        Where it reads a fused image, that is the mean of the two, with which every fusion starts.
-        """
-
-        def prepare(infrared: Tensor, visible: Tensor) -> Tensor:
-            return self.compose(Inputs.of_mean(visible, infrared, self.color))
-
-        return PairScorer(segmentor or self.segmentor, prepare, merge=self.reading.merge_scores, **self.scorer_options)
-
-    def compose(self, inputs: Inputs) -> Tensor:
-        """What the segmentor reads, normalised: (B, C, H, W), or one after the other where scores are merged."""
-        return self.reading.compose(inputs, self.normalize, self._normalize_channel)
-
-    def _normalize_channel(self, image: Tensor) -> Tensor:
-        """A further channel (B, 1, H, W) on the scale of the others."""
-        return (image - self.mean.mean()) / self.std.mean()
-
-    def normalize(self, image: Tensor) -> Tensor:
-        """An image (B, 1 or 3, H, W) in [0, 1] as the backbone wants it.
-
-        A grey image is repeated for a backbone of three channels; of a colour image, a backbone of one channel gets the
-        luminance.
-        """
-        if self.mean.shape[1] == 1 and image.shape[1] == 3:
-            image = split_luminance(image)[0]
-        if self.bgr and image.shape[1] == 3:
-            image = image.flip(1)
-        return (image - self.mean) / self.std
 
     # Fusion --------------------------------------------------------------------------------------------------------
     def fuse(
@@ -314,25 +229,6 @@ class FusionSegmentor(BaseSegmentor):
             )
         image = merge_luminance(result.fused, pair.chroma) if self.color == 'rgb' else result.fused
         return image, result
-
-    def _joint_evidence(
-        self, pair: Pair, labels: Tensor | None, ignore: Tensor | None = None, training: bool = True
-    ) -> Evidence:
-        """What attribution finds in the pair, in the regions of these labels."""
-        scorer = self.pair_scorer(self._attribution_source if training else None)
-        options: Attribution = getattr(self.fusion, 'attribution', Attribution())
-        return options.joint_evidence(scorer, pair.ir, pair.visible, labels, training=training, ignore=ignore)
-
-    def _iterate_scorer(self, pair: Pair, segmentor: nn.Module | None) -> SegmentorScorer:
-        """The segmentor as a function of the fused luminance of this batch, the pair being what it is."""
-
-        def prepare(luminance: Tensor) -> Tensor:
-            image = merge_luminance(luminance, pair.chroma) if self.color == 'rgb' else luminance
-            return self.compose(Inputs(pair.visible, pair.ir, luminance, image, torch.full_like(pair.ir, 0.5)))
-
-        return SegmentorScorer(
-            segmentor or self.segmentor, prepare, merge=self.reading.merge_scores, **self.scorer_options
-        )
 
     @staticmethod
     def _inputs(image: Tensor, result: FusionResult, pair: Pair) -> Inputs:
@@ -407,7 +303,7 @@ class FusionSegmentor(BaseSegmentor):
         # One grey value per pixel is repeated by `normalize`, so the three have one shape.
         sources = self.normalize(pair.ir), self.normalize(pair.luminance)
         weight = self.source_loss_weight
-        if self.batch_sources and math.isclose(weight, _THIRDS):
+        if self.batch_sources and math.isclose(weight, THIRDS):
             return {'': (1.0, torch.cat([fused, *sources]))}
         if self.batch_sources:
             return {'fused': (1 - weight, fused), 'sources': (weight, torch.cat(sources))}
@@ -477,16 +373,8 @@ class FusionSegmentor(BaseSegmentor):
         """
         if data_samples is None:
             data_samples = [SegDataSample() for _ in seg_logits]
-        for logits, sample in zip(seg_logits, data_samples):
-            logits = restore_logits(logits, sample.metainfo, self.align_corners)
-            if len(logits) > 1:
-                prediction = logits.argmax(0, keepdim=True)
-            else:
-                threshold: Any = self.decode_head.threshold
-                logits = logits.sigmoid()
-                prediction = (logits > threshold).to(logits)
-            sample.set_data({'seg_logits': PixelData(data=logits), 'pred_sem_seg': PixelData(data=prediction)})
-        return data_samples
+        threshold = getattr(self.decode_head, 'threshold', None)
+        return attach_segmentation(data_samples, seg_logits, self.align_corners, threshold)
 
     def _scores(
         self, image: Tensor, result: FusionResult, pair: Pair, metas: list[dict], infer: Callable[..., Tensor]

@@ -1,0 +1,117 @@
+"""What a joint model's segmentor reads, and the segmentor as those see it who attribute it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmfusion.attribution import Attribution, Evidence
+
+from ..color import merge_luminance, split_luminance
+from ..normalization import Normalization
+from ..reading import Inputs, Reading
+from ..scorer import PairScorer, SegmentorScorer
+from .pair import Pair
+
+
+class AttributedReading(nn.Module):
+    """The part of a joint model that turns images into what its segmentor reads, and asks it for scores of them.
+
+    Attributes:
+        fusion (nn.Module): The fusion.
+        segmentor (nn.Module): The segmentor.
+        reading (Reading): What the segmentor reads.
+        color (str): 'rgb' or 'gray': whether a fused image has the chroma of the visible one.
+        scorer_options (dict): Options of :class:`~mmfusion.models.scorer.SegmentorScorer`.
+    """
+
+    fusion: Any
+    segmentor: Any
+    reading: Reading
+    color: str
+    scorer_options: dict[str, Any]
+    mean: Tensor
+    std: Tensor
+    bgr: bool
+    _attribution_source: nn.Module | None
+
+    @property
+    def _gate(self) -> nn.Module | None:
+        """The fusion's gate."""
+        return getattr(self.fusion, 'gate', None)
+
+    @property
+    def _attributes(self) -> bool:
+        """Whether the fusion asks the segmentor for evidence or attention."""
+        return getattr(self.fusion, 'asks_segmentor', False)
+
+    def _init_normalization(self, expects: dict, normalize: dict | None) -> None:
+        """Mean and std on the [0, 1] scale, and whether the backbone wants its channels as B, G, R."""
+        wanted = Normalization.of(expects, normalize)
+        for name, values in (('mean', wanted.mean), ('std', wanted.std)):
+            scaled = torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) / 255
+            self.register_buffer(name, scaled, persistent=False)
+        self.bgr = wanted.bgr
+
+    def set_attribution_source(self, segmentor: nn.Module | None) -> None:
+        """Choose the network that is attributed while training.
+
+        Args:
+            segmentor (nn.Module, optional): A copy of the segmentor, such as a running mean of it. It does not become
+                a part of this model. None for the segmentor itself.
+        """
+        self.__dict__['_attribution_source'] = segmentor  # Past nn.Module, which would register it.
+
+    def scorer(self, segmentor: nn.Module | None = None) -> SegmentorScorer:
+        """A segmentor (this model's by default) as a function of one luminance image, if it reads one image."""
+        return SegmentorScorer(segmentor or self.segmentor, self.normalize, **self.scorer_options)
+
+    def pair_scorer(self, segmentor: nn.Module | None = None) -> PairScorer:
+        """A segmentor (this model's by default) as a function of infrared and visible image, whatever it reads.
+
+        Where it reads a fused image, that is the mean of the two, with which every fusion starts.
+        """
+
+        def prepare(infrared: Tensor, visible: Tensor) -> Tensor:
+            return self.compose(Inputs.of_mean(visible, infrared, self.color))
+
+        return PairScorer(segmentor or self.segmentor, prepare, merge=self.reading.merge_scores, **self.scorer_options)
+
+    def compose(self, inputs: Inputs) -> Tensor:
+        """What the segmentor reads, normalised: (B, C, H, W), or one after the other where scores are merged."""
+        return self.reading.compose(inputs, self.normalize, self._normalize_channel)
+
+    def _normalize_channel(self, image: Tensor) -> Tensor:
+        """A further channel (B, 1, H, W) on the scale of the others."""
+        return (image - self.mean.mean()) / self.std.mean()
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """An image (B, 1 or 3, H, W) in [0, 1] as the backbone wants it.
+
+        A grey image is repeated for a backbone of three channels; of a colour image, a backbone of one channel gets the
+        luminance.
+        """
+        if self.mean.shape[1] == 1 and image.shape[1] == 3:
+            image = split_luminance(image)[0]
+        if self.bgr and image.shape[1] == 3:
+            image = image.flip(1)
+        return (image - self.mean) / self.std
+
+    def _joint_evidence(
+        self, pair: Pair, labels: Tensor | None, ignore: Tensor | None = None, training: bool = True
+    ) -> Evidence:
+        """What attribution finds in the pair, in the regions of these labels."""
+        scorer = self.pair_scorer(self._attribution_source if training else None)
+        options: Attribution = getattr(self.fusion, 'attribution', Attribution())
+        return options.joint_evidence(scorer, pair.ir, pair.visible, labels, training=training, ignore=ignore)
+
+    def _iterate_scorer(self, pair: Pair, segmentor: nn.Module | None) -> SegmentorScorer:
+        """The segmentor as a function of the fused luminance of this batch, the pair being what it is."""
+
+        def prepare(luminance: Tensor) -> Tensor:
+            image = merge_luminance(luminance, pair.chroma) if self.color == 'rgb' else luminance
+            return self.compose(Inputs(pair.visible, pair.ir, luminance, image, torch.full_like(pair.ir, 0.5)))
+
+        return SegmentorScorer(
+            segmentor or self.segmentor, prepare, merge=self.reading.merge_scores, **self.scorer_options
+        )

@@ -4,7 +4,16 @@ norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='FusionSegmentor',
     data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=32),
-    fusion=dict(type='UAAFusion', weights='gate', num_stages=3, channels=8, head=dict(scale=2)),
+    fusion=dict(
+        type='UAAFusion',
+        weights='gate',
+        num_stages=3,
+        channels=8,
+        head=dict(scale=2),
+        # Four passes without any noise, in every other iteration.
+        attribution=dict(estimator='endpoint'),
+    ),
+    teach_interval=2,
     reads='pair+fused',
     refine=dict(type='DetailRefiner', channels=16),
     normalize=dict(mean=[127.0, 127.0, 127.0], std=[128.0, 128.0, 128.0]),

@@ -72,6 +72,8 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
             that the segmentor sees, as when it predicts; 'given' the true ones (the paper). True labels put a trace of
             themselves into the fused image, on which the segmentor comes to rely. A gate is taught in the true regions
             in any case, since that reaches a loss only.
+        teach_interval (int): The gate is taught in every so many iterations, for attribution takes passes of the
+            segmentor.
         scorer (dict, optional): Options ``score``, ``mode`` and ``dtype`` of
             :class:`~mmfusion.models.scorer.SegmentorScorer`.
         stretch (bool): Stretch each predicted fused image to its own minimum and maximum, as released.
@@ -110,6 +112,7 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         source_loss_weight: float | None = None,
         batch_sources: bool = True,
         train_labels: str = 'predicted',
+        teach_interval: int = 1,
         scorer: dict | None = None,
         stretch: bool = False,
         check_finite_interval: int = 50,
@@ -152,6 +155,10 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         self.stretch = stretch
         self.scorer_options = dict(scorer or {})
         self.check_finite_interval = check_finite_interval
+        if teach_interval < 1:
+            raise ValueError(f'teach_interval must be at least 1, got {teach_interval}')
+        self.teach_interval = teach_interval
+        self._untaught = -1
         self._unchecked_losses = 0
         self.attribution_strength = 1.0
         self.last_evidence: Evidence | None = None
@@ -256,13 +263,20 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
             image, result = self._fuse(pair, ignore=labels == self.fusion.ignore_index, training=True)
         losses = self._segmentation_losses(image, result, pair, data_samples)
         self.last_evidence = result.evidence
-        if result.gate is not None and self.loss_gate is not None and self.attribution_strength > 0:
+        if self._teaches(result):
             self.last_evidence = self._joint_evidence(pair, labels)
             taught = self.loss_gate(result.gate, self.last_evidence)
             losses.update({f'fusion.{name}': value for name, value in taught.items()})
         if result.fused.requires_grad:  # A fixed rule has nothing to learn.
             losses.update(self._fusion_losses(result, pair))
         return losses
+
+    def _teaches(self, result: FusionResult) -> bool:
+        """Whether the gate is taught in this iteration."""
+        if result.gate is None or self.loss_gate is None or self.attribution_strength == 0:
+            return False
+        self._untaught = (self._untaught + 1) % self.teach_interval
+        return self._untaught == 0
 
     def _fusion_losses(self, result: FusionResult, pair: Pair) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}

@@ -262,8 +262,9 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         else:
             image, result = self._fuse(pair, ignore=labels == self.fusion.ignore_index, training=True)
         losses = self._segmentation_losses(image, result, pair, data_samples)
-        self.last_evidence = result.evidence
-        if self._teaches(result):
+        if result.gate is None:
+            self.last_evidence = result.evidence
+        elif self._teaches(result):
             self.last_evidence = self._joint_evidence(pair, labels)
             taught = self.loss_gate(result.gate, self.last_evidence)
             losses.update({f'fusion.{name}': value for name, value in taught.items()})

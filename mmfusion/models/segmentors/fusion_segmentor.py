@@ -1,7 +1,7 @@
 """Fusion and segmentation as one model."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,6 +59,8 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
             'views' or ``dict(type='views', views=..., merge=..., shared=...)``; see
             :class:`~mmfusion.models.reading.Reading`. Its first layers are extended, pretrained or not.
         refine (dict, optional): Config of a refiner of the scores, such as ``dict(type='DetailRefiner')``.
+        loss_refined (dict | Sequence[dict], optional): Configs of losses of the refined scores, as of a decode head's
+            ``loss_decode``; by default those of the head, which keeps them for its own scores in any case.
         sensor_dropout (dict, optional): Config of a module that takes sensors out of training pairs, such as
             ``dict(type='SensorDropout', prob=0.1)``.
         source_loss_weight (float, optional): Part of the segmentation loss, in [0, 1), that comes from the infrared
@@ -108,6 +110,7 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         color: str = 'rgb',
         reads: str | Mapping[str, Any] = 'fused',
         refine: dict | None = None,
+        loss_refined: dict | Sequence[dict] | None = None,
         sensor_dropout: dict | None = None,
         source_loss_weight: float | None = None,
         batch_sources: bool = True,
@@ -145,6 +148,8 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         self.reading = Reading.of(reads)
         self.reading.adapt(self.segmentor, self.mean.shape[1])
         self.refine = build_refiner(refine, self.segmentor, self.fusion)
+        configs = [loss_refined] if isinstance(loss_refined, Mapping) else loss_refined or []
+        self.loss_refined = nn.ModuleList([MODELS.build(config) for config in configs])
         self.sensor_dropout = None if sensor_dropout is None else MODELS.build(sensor_dropout)
         alone = self.reading.name == 'fused' and self._attributes
         self.source_loss_weight = source_weight(source_loss_weight, renamed, self.reading.name, alone)
@@ -305,7 +310,7 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
                 if logits is None:  # A head that gives something else while it trains.
                     logits = self.segmentor.encode_decode(batch, [sample.metainfo for sample in samples])
                 fine = self._refined(logits[: len(data_samples)], result, pair)
-                found = {**found, **refined_losses(self.decode_head, fine, data_samples)}
+                found = {**found, **refined_losses(self.decode_head, fine, data_samples, list(self.loss_refined))}
             for key, value in found.items():
                 if 'loss' in key:
                     factor = self.loss_seg_weight * part

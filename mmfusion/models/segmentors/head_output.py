@@ -1,8 +1,10 @@
 """What a decode head says while a segmentor trains, and the losses of scores that were refined behind it."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
@@ -52,25 +54,37 @@ class HeadOutput:
         return None
 
 
-def refined_losses(head: nn.Module, logits: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-    """Losses of refined scores: those of the head where it has ordinary ones, else cross entropy.
+def refined_losses(
+    head: nn.Module, logits: Tensor, data_samples: list[SegDataSample], losses: Sequence[nn.Module] = ()
+) -> dict[str, Tensor]:
+    """Losses of refined scores.
 
     Args:
         head (nn.Module): The decode head.
         logits (Tensor): Refined scores (B, C, H, W).
         data_samples (list[SegDataSample]): With ``gt_sem_seg``.
+        losses (Sequence[nn.Module]): Losses as of a decode head's ``loss_decode``. By default those of the head where
+            it has ordinary ones, else cross entropy.
 
     Returns:
-        dict[str, Tensor]: Under the head's names, with the prefix ``refined.``.
+        dict[str, Tensor]: Under the losses' names, with the prefix ``refined.``.
     """
     last: Any = head[len(head) - 1] if isinstance(head, nn.ModuleList) else head
-    if type(last).loss_by_feat is BaseDecodeHead.loss_by_feat:
+    if not losses and type(last).loss_by_feat is BaseDecodeHead.loss_by_feat:
         found = last.loss_by_feat(logits, data_samples)
     else:
-        labels = last._stack_batch_gt(data_samples).squeeze(1)
-        if logits.shape[1] == 1:
-            known = labels != last.ignore_index
-            found = {'loss_ce': F.binary_cross_entropy_with_logits(logits[:, 0][known], labels[known].to(logits))}
-        else:
-            found = {'loss_ce': F.cross_entropy(logits, labels, ignore_index=last.ignore_index)}
+        labels = torch.stack([sample.gt_sem_seg.data for sample in data_samples]).squeeze(1)
+        found = {}
+        for loss in losses or [_plain_loss]:
+            name = getattr(loss, 'loss_name', 'loss_ce')
+            value = loss(logits, labels, ignore_index=last.ignore_index)
+            found[name] = found[name] + value if name in found else value
     return {f'refined.{name}': value for name, value in found.items()}
+
+
+def _plain_loss(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    """Cross entropy, of two classes for a single channel."""
+    if logits.shape[1] > 1:
+        return F.cross_entropy(logits, labels, ignore_index=ignore_index)
+    known = labels != ignore_index
+    return F.binary_cross_entropy_with_logits(logits[:, 0][known], labels[known].to(logits))

@@ -92,17 +92,19 @@ class FusionGate(BaseModule):
 class GateLoss(nn.Module):
     r"""What the gate says against what attribution found in the true regions.
 
-    .. math:: \frac{1}{|C_b|} \sum_{c \in C_b} \frac{1}{|R_c|} \sum_{q \in R_c} \mathrm{BCE}(g(q), s_c),
-        \qquad s_c = \frac{E_I + \kappa}{E_I + E_V + 2 \kappa}
+    .. math:: \sum_{c} v_c \frac{1}{|R_c|} \sum_{q \in R_c} \mathrm{BCE}(g(q), s_c), \qquad
+        s_c = \frac{E_I + \kappa}{E_I + E_V + 2 \kappa}, \qquad v_c \propto |R_c|^{1 - b}
 
-    averaged over the samples. Every region counts the same, whatever its size, so that small classes count. The
-    strength is taught the sum of both shares of the evidence, :math:`\min(E_I + E_V, 1)`, in the same way.
+    over the regions of the batch, with weights that add to one. With a balance b of 1 every region counts the same,
+    whatever its size, with 0 every pixel. In between, small classes count and a large background is not taken for one
+    of them. The strength is taught the evidence of both sources together, :math:`\min(E_I + E_V, 1)`, in the same way.
 
     Args:
+        balance (float): The balance b, in [0, 1].
         loss_weight (float): Factor of the loss.
 
     Raises:
-        ValueError: The weight is negative.
+        ValueError: The weight is negative, or the balance outside [0, 1].
 
     Examples:
         >>> from mmfusion.attribution import LabelRegions
@@ -113,8 +115,11 @@ class GateLoss(nn.Module):
         {'loss_gate_share': 0.693, 'loss_gate_strength': 0.693}
     """
 
-    def __init__(self, loss_weight: float = 1.0) -> None:
+    def __init__(self, balance: float = 0.5, loss_weight: float = 1.0) -> None:
         super().__init__()
+        if not 0 <= balance <= 1:
+            raise ValueError(f'balance must be in [0, 1], got {balance}')
+        self.balance = balance
         if not loss_weight >= 0:
             raise ValueError(f'loss_weight must not be negative, got {loss_weight}')
         self.loss_weight = loss_weight
@@ -131,18 +136,19 @@ class GateLoss(nn.Module):
         """
         total = ((evidence.ir + evidence.vi) * evidence.scale).clamp(0, 1)
         return {
-            'loss_gate_share': self.loss_weight * region_bce(gate.share, evidence.share(), evidence),
-            'loss_gate_strength': self.loss_weight * region_bce(gate.strength, total, evidence),
+            'loss_gate_share': self.loss_weight * region_bce(gate.share, evidence.share(), evidence, self.balance),
+            'loss_gate_strength': self.loss_weight * region_bce(gate.strength, total, evidence, self.balance),
         }
 
 
-def region_bce(logits: Tensor, target: Tensor, evidence: Evidence) -> Tensor:
-    """Binary cross entropy, the mean over regions of the mean over their pixels.
+def region_bce(logits: Tensor, target: Tensor, evidence: Evidence, balance: float = 1.0) -> Tensor:
+    """Binary cross entropy, a mean over regions of the mean over their pixels.
 
     Args:
         logits (Tensor): (B, 1, H, W).
         target (Tensor): One value in [0, 1] per class (B, C).
         evidence (Evidence): Tells the regions.
+        balance (float): 1 if every region is to count the same, 0 for every pixel, or in between.
 
     Returns:
         Tensor: A scalar; 0 if there is no region.
@@ -160,6 +166,6 @@ def region_bce(logits: Tensor, target: Tensor, evidence: Evidence) -> Tensor:
     regions = evidence.regions
     wanted = regions.spread(target.to(logits), fill=0.5)
     loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction='none')[:, 0]
-    present = regions.present.to(loss)
-    means = regions.finish(regions.sums(loss)) * present
-    return means.sum() / present.sum().clamp(min=1)
+    means = regions.finish(regions.sums(loss))
+    weights = torch.where(regions.present, regions.sizes[:, :-1].to(loss) ** (1 - balance), torch.zeros_like(means))
+    return (means * weights).sum() / weights.sum().clamp(min=torch.finfo(loss.dtype).tiny)

@@ -203,7 +203,7 @@ class UAAFusion(BaseFusion):
         if not 0 <= strength <= 1:
             raise ValueError(f'strength moves the weights from one half and must be in [0, 1], got {strength}')
         if self.gate is not None:
-            return self._fuse_gated(ir, vi, scorer, labels, strength)
+            return self._fuse_gated(ir, vi, self.gate(ir, vi), scorer, labels, strength)
         attributed = self.weights == 'attribution' and strength > 0
         weight_ir, weight_vi = constant_weights(ir, 0.5)
         attend = None
@@ -231,10 +231,9 @@ class UAAFusion(BaseFusion):
         return FusionResult(fused, weight_ir, weight_vi, evidence, attention, labels, features=features)
 
     def _fuse_gated(
-        self, ir: Tensor, vi: Tensor, scorer: Scorer | None, labels: Tensor | None, strength: float
+        self, ir: Tensor, vi: Tensor, gate: GateOutput, scorer: Scorer | None, labels: Tensor | None, strength: float
     ) -> FusionResult:
         """Fuse by what the gate tells. Labels have no say."""
-        gate: GateOutput = self.gate(ir, vi)
         weight_ir = (0.5 + strength * (gate.share.sigmoid() - 0.5)).to(ir)
         attend: Callable[[Tensor], Tensor] | None = None
         if self.attention == 'gate':

@@ -49,10 +49,10 @@ class _Stage(nn.Module):
             self.memory_out = ConvUnit(channels, channels, channels)
         if residual:
             # A new network starts close to the result of the data step instead of at grey.
-            last: Any = self.reconstruct[-1]
+            final: Any = self.reconstruct[-1]
             with torch.no_grad():
-                last.weight *= 0.1
-                last.bias.zero_()
+                final.weight *= 0.1
+                final.bias.zero_()
 
     def _merge(self, features: Tensor, long: Tensor, short: Tensor | None) -> Tensor:
         if short is not None:
@@ -283,7 +283,7 @@ class MemoryUnfoldingHead(BaseModule):
         target = weight_ir * ir + weight_vi * vi
         fused = (ir + vi) / 2
         long = torch.cat([self.embed_ir(fold(ir, self.scale)), self.embed_vi(fold(vi, self.scale))], dim=1)
-        short = None
+        short: Any = None
         if self.channels_last:
             long = long.contiguous(memory_format=torch.channels_last)
         state, attentions = None, []

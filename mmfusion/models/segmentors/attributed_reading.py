@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor, nn
 
 from mmfusion.attribution import Attribution, Evidence
@@ -14,7 +15,7 @@ from ..scorer import PairScorer, SegmentorScorer
 from .pair import Pair
 
 
-class AttributedReading(nn.Module):
+class AttributedReading(BaseSegmentor):
     """The part of a joint model that turns images into what its segmentor reads, and asks it for scores of them.
 
     Attributes:
@@ -35,6 +36,28 @@ class AttributedReading(nn.Module):
     bgr: bool
     _attribution_source: nn.Module | None
 
+    # What mmseg asks a segmentor for -------------------------------------------------------------------------------
+    @property
+    def decode_head(self) -> nn.Module:
+        """nn.Module: The segmentor's decode head."""
+        return self.segmentor.decode_head
+
+    @property
+    def align_corners(self) -> bool:
+        """bool: How the segmentor's maps are resized."""
+        return self.segmentor.align_corners
+
+    @property
+    def num_classes(self) -> int:
+        """int: Classes of the segmentor."""
+        return self.segmentor.num_classes
+
+    @property
+    def out_channels(self) -> int:
+        """int: Output channels of the segmentor."""
+        return self.segmentor.out_channels
+
+    # Attribution ---------------------------------------------------------------------------------------------------
     @property
     def _gate(self) -> nn.Module | None:
         """The fusion's gate."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
@@ -34,7 +33,7 @@ TRAIN_LABELS = ('given', 'predicted')
 
 
 @MODELS.register_module()
-class FusionSegmentor(AttributedReading, BaseSegmentor):
+class FusionSegmentor(AttributedReading):
     """A fusion in front of any mmseg segmentor, trained jointly.
 
     The visible image is split into luminance and chroma; the fusion joins infrared and luminance; the fused luminance
@@ -175,27 +174,6 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         super().init_weights()
         if self.init_cfg is None and self.reading.added:
             silence(self.segmentor.backbone)
-
-    # What mmseg asks a segmentor for -------------------------------------------------------------------------------
-    @property
-    def decode_head(self) -> nn.Module:
-        """nn.Module: The segmentor's decode head."""
-        return self.segmentor.decode_head
-
-    @property
-    def align_corners(self) -> bool:
-        """bool: How the segmentor's maps are resized."""
-        return self.segmentor.align_corners
-
-    @property
-    def num_classes(self) -> int:
-        """int: Classes of the segmentor."""
-        return self.segmentor.num_classes
-
-    @property
-    def out_channels(self) -> int:
-        """int: Output channels of the segmentor."""
-        return self.segmentor.out_channels
 
     @property
     def last_regions(self) -> tuple[Tensor, Tensor] | None:

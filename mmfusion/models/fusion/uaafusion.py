@@ -226,7 +226,7 @@ class UAAFusion(BaseFusion):
                 if evidence is None:
                     evidence = self.attribution.evidence(scorer, ir, vi, regions, training=self.training)
                 weight_ir, weight_vi = (weight.to(ir) for weight in evidence.weights(strength))
-        fused, attention, features = self.head.cascade(ir, vi, weight_ir, weight_vi, attend)
+        fused, attention, features = self.head(ir, vi, weight_ir, weight_vi, attend, with_features=True)
         evidence = evidence if attributed else None
         return FusionResult(fused, weight_ir, weight_vi, evidence, attention, labels, features=features)
 
@@ -249,7 +249,7 @@ class UAAFusion(BaseFusion):
                 )
             regions = self.attribution.regions(scorer, ir, vi)
             attend = self._attend(scorer, regions)
-        fused, attention, features = self.head.cascade(ir, vi, weight_ir, 1 - weight_ir, attend)
+        fused, attention, features = self.head(ir, vi, weight_ir, 1 - weight_ir, attend, with_features=True)
         return FusionResult(fused, weight_ir, 1 - weight_ir, None, attention, labels, gate, features)
 
     def _attend(self, scorer: Scorer, labels: LabelRegions | Tensor) -> Callable[[Tensor], Tensor] | None:

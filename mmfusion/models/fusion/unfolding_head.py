@@ -219,7 +219,8 @@ class MemoryUnfoldingHead(BaseModule):
         weight_ir: Tensor,
         weight_vi: Tensor,
         attention: Callable[[Tensor], Tensor] | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
+        with_features: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | Unfolding:
         """Run the cascade.
 
         Args:
@@ -229,12 +230,14 @@ class MemoryUnfoldingHead(BaseModule):
             weight_vi (Tensor): Weight of the visible image (B, 1, H, W).
             attention (Callable, optional): Maps each iterate in turn to its attention (B, 1, H, W); see
                 :meth:`mmfusion.attribution.TrajectoryAttribution.update`. Zero, a gate of one half, when absent.
+            with_features (bool): Tell the features of the last stage as well.
 
         Returns:
-            tuple[Tensor, list[Tensor]]: The fused image (B, 1, H, W) in (0, 1), and the attention of every stage.
+            tuple[Tensor, list[Tensor]] | Unfolding: The fused image (B, 1, H, W) in (0, 1), and the attention of every
+            stage; and the features.
         """
-        fused, attentions, _ = self.cascade(ir, vi, weight_ir, weight_vi, attention)
-        return fused, attentions
+        found = self.cascade(ir, vi, weight_ir, weight_vi, attention)
+        return found if with_features else (found.fused, found.attention)
 
     def cascade(
         self,

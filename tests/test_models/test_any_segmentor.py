@@ -98,6 +98,7 @@ def test_step_and_predict(name, model_config, make_batch):
                 channels=8,
                 attribution=dict(steps=2, rule='gauss_legendre', estimator='exact', smoothing=0.0, label_source='mean'),
             ),
+            train_labels='given',
             **options,
         )
     )
@@ -122,7 +123,8 @@ def test_binary_head(model_config, unet_config, make_batch):
     torch.manual_seed(0)
     segmentor = unet_config(num_classes=2, out_channels=1, threshold=0.4)
     segmentor['decode_head']['loss_decode'] = BINARY
-    model = MODELS.build(model_config(segmentor, fusion=dict(type='UAAFusion', num_stages=2, channels=8)))
+    fusion = dict(type='UAAFusion', num_stages=2, channels=8)
+    model = MODELS.build(model_config(segmentor, fusion=fusion, train_labels='given'))
     inputs, samples = make_batch()
     for sample in samples:
         sample.gt_sem_seg.data = (sample.gt_sem_seg.data > 0).long()

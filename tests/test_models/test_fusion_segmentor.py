@@ -18,7 +18,8 @@ from mmfusion.registry import MODELS
 def build(model_config):
     def make(segmentor=None, **options):
         torch.manual_seed(0)
-        return MODELS.build(model_config(segmentor, **options))
+        # True regions, with which images are fused by hand below; an untrained segmentor sees a single class.
+        return MODELS.build(model_config(segmentor, **{'train_labels': 'given', **options}))
 
     return make
 

@@ -213,7 +213,8 @@ class FusionSegmentor(AttributedReading):
             scorer = self.scorer(source)
             result = self.fusion(pair.ir, pair.luminance, scorer, labels, strength=strength, ignore=ignore)
         else:
-            evidence = self._joint_evidence(pair, labels, ignore, training)
+            # Where a gate tells the weights, labels have no say in the attention either.
+            evidence = self._joint_evidence(pair, labels if self._gate is None else None, ignore, training)
             result = self.fusion(
                 pair.ir, pair.luminance, self._iterate_scorer(pair, source), strength=strength, evidence=evidence
             )

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from torch import nn
 
 from mmfusion.models import UAAFusion
@@ -298,6 +299,30 @@ def test_no_lesson_while_attribution_warms_up(build, make_batch):
     assert not [name for name in losses if 'gate' in name]
     model.attribution_strength = 0.5
     assert 'fusion.loss_gate_share' in model.loss(*make_batch())
+
+
+def test_lessons_at_an_interval(build, make_batch):
+    model, batch = build(teach_interval=2), make_batch()
+    taught, evidence = [], []
+    for _ in range(4):
+        taught.append('fusion.loss_gate_share' in model.loss(*batch))
+        evidence.append(model.last_evidence)
+    assert taught == [True, False, True, False]
+    assert evidence[0] is evidence[1]  # It stays on record.
+    assert evidence[1] is not evidence[2]
+    assert evidence[2] is evidence[3]
+    with pytest.raises(ValueError, match='teach_interval must be at least 1, got 0'):
+        build(teach_interval=0)
+
+
+def test_the_runner_counts_the_iterations(build, make_batch):
+    model, batch = build(teach_interval=3), make_batch()
+    hub = MessageHub.get_current_instance()
+    for iteration in (4, 5, 6, 7):
+        hub.update_info('iter', iteration)
+        assert ('fusion.loss_gate_share' in model.loss(*batch)) == (iteration == 6)
+    # What a runner left behind does not stop the count.
+    assert ['fusion.loss_gate_share' in model.loss(*batch) for _ in range(3)] == [False, True, False]
 
 
 def test_the_gate_does_not_choose_the_weights_of_its_own_loss(build, make_batch):

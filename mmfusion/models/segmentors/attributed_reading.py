@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from mmseg.models.segmentors import BaseSegmentor
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmfusion.attribution import Attribution, Evidence
@@ -12,6 +13,7 @@ from ..color import merge_luminance, split_luminance
 from ..normalization import Normalization
 from ..reading import Inputs, Reading
 from ..scorer import PairScorer, SegmentorScorer
+from .fused_prediction import attach_segmentation
 from .pair import Pair
 
 
@@ -56,6 +58,25 @@ class AttributedReading(BaseSegmentor):
     def out_channels(self) -> int:
         """int: Output channels of the segmentor."""
         return self.segmentor.out_channels
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Scores at the original size, and the classes they tell, as of any mmseg segmentor.
+
+        mmseg's own method does not know images that were flipped both ways.
+
+        Args:
+            seg_logits (Tensor): Raw scores (B, C, H, W) at the size that the network saw.
+            data_samples (list[SegDataSample], optional): Their meta information tells padding, flips and size.
+
+        Returns:
+            list[SegDataSample]: With ``seg_logits`` (C, H', W') and ``pred_sem_seg`` (1, H', W').
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample() for _ in seg_logits]
+        threshold = getattr(self.decode_head, 'threshold', None)
+        return attach_segmentation(data_samples, seg_logits, self.align_corners, threshold)
 
     # Attribution ---------------------------------------------------------------------------------------------------
     @property

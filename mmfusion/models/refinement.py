@@ -87,8 +87,7 @@ class DetailRefiner(BaseModule):
         Args:
             logits (Tensor): Scores (B, C, h, w) of the segmentor, at any resolution.
             pair (Tensor): Pairs (B, 4, H, W) in [0, 1].
-            features (Tensor, optional): Of the unfolding, (B, C', H', W'). They get no gradient from here: the fusion
-                is to make a good image of its own accord.
+            features (Tensor, optional): Of the unfolding, (B, C', H', W') at any resolution.
             align_corners (bool): How the scores are brought to the size of the pair.
 
         Returns:

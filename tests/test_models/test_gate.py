@@ -27,31 +27,32 @@ IR = [[0.6, 0.0, 0.5], [0.1, 0.9, 0.3]]
 VI = [[0.2, 0.0, 0.1], [0.4, 0.8, 0.0]]
 
 
-def by_hand(logits, target):
-    """The mean over the regions that there are of the mean over their pixels."""
-    terms = []
+def by_hand(logits, target, balance):
+    """A mean over the regions that there are of the mean over their pixels."""
+    terms, weights = [], []
     for b in range(2):
         for c in range(3):
             region = LABELS[b] == c
             if region.any():
                 said = logits[b, 0][region].sigmoid()
                 terms.append(-(target[b][c] * said.log() + (1 - target[b][c]) * (1 - said).log()).mean())
+                weights.append(len(said) ** (1 - balance))
     assert len(terms) == 4
-    return torch.stack(terms).mean()
+    return sum(weight * term for weight, term in zip(weights, terms)) / sum(weights)
 
 
-@pytest.mark.parametrize('smoothing', [0.0, 0.1])
-def test_loss_by_hand(smoothing):
+@pytest.mark.parametrize(('smoothing', 'balance'), [(0.0, 1.0), (0.1, 1.0), (0.1, 0.5), (0.1, 0.0)])
+def test_loss_by_hand(smoothing, balance):
     found = evidence_of(LABELS, IR, VI, smoothing=smoothing)
     gate = GateOutput(random_logits(LABELS), random_logits(LABELS, 1))
     k = smoothing + 1e-8
     share = [[(i + k) / (i + v + 2 * k) for i, v in zip(*rows)] for rows in zip(IR, VI)]
     strength = [[min(i + v, 1.0) for i, v in zip(*rows)] for rows in zip(IR, VI)]
     assert strength[1][1] == 1.0
-    losses = GateLoss(loss_weight=0.5)(gate, found)
+    losses = GateLoss(balance, loss_weight=0.5)(gate, found)
     assert sorted(losses) == ['loss_gate_share', 'loss_gate_strength']
-    torch.testing.assert_close(losses['loss_gate_share'], 0.5 * by_hand(gate.share, share))
-    torch.testing.assert_close(losses['loss_gate_strength'], 0.5 * by_hand(gate.strength, strength))
+    torch.testing.assert_close(losses['loss_gate_share'], 0.5 * by_hand(gate.share, share, balance))
+    torch.testing.assert_close(losses['loss_gate_strength'], 0.5 * by_hand(gate.strength, strength, balance))
 
 
 def test_strength_is_in_units_of_the_score():
@@ -65,17 +66,18 @@ def test_strength_is_in_units_of_the_score():
     assert (ours - GateLoss()(gate, evidence_of(labels, [[0.02]], [[0.01]]))['loss_gate_strength']).abs() > 0.1
 
 
-def test_every_region_counts_the_same():
-    """One pixel of a class weighs as much as all others together, and pixels of no class nothing."""
+@pytest.mark.parametrize(('balance', 'expected'), [(1.0, 29.0), (0.5, 29**0.5), (0.0, 1.0)])
+def test_what_a_pixel_counts(balance, expected):
+    """The only pixel of a class as much as all 29 others together, or as one of them; pixels of no class nothing."""
     labels = torch.zeros(1, 6, 6, dtype=torch.long)
     labels[0, 2, 3] = 1
     labels[0, 5] = 255
     logits = torch.zeros(1, 1, 6, 6, requires_grad=True)
     found = evidence_of(labels, [[0.9, 0.9]], [[0.0, 0.0]])
-    region_bce(logits, found.share(), found).backward()
+    region_bce(logits, found.share(), found, balance).backward()
     of_one, of_many = logits.grad[0, 0, 2, 3], logits.grad[0, 0][labels[0] == 0]
     assert len(of_many) == 29
-    torch.testing.assert_close(of_one, of_many.sum())
+    assert (of_one / of_many).tolist() == pytest.approx([expected] * 29, rel=1e-5)
     assert of_one < 0
     assert logits.grad[0, 0, 5].eq(0).all()
 
@@ -124,7 +126,10 @@ def test_refusals():
             FusionGate(dilations=dilations)
     for weight in (-1.0, float('nan')):
         with pytest.raises(ValueError, match='loss_weight must not be negative, got'):
-            GateLoss(weight)
+            GateLoss(loss_weight=weight)
+    for balance in (-0.1, 1.1, float('nan')):
+        with pytest.raises(ValueError, match=r'balance must be in \[0, 1\], got'):
+            GateLoss(balance)
 
 
 SHARES = (0.5, 0.9, 0.2)
@@ -155,7 +160,7 @@ def taught(labels):
 
 def test_learns_a_rule():
     torch.manual_seed(0)
-    gate, loss = FusionGate(channels=8), GateLoss()
+    gate, loss = FusionGate(channels=8), GateLoss(balance=1.0)
     optimizer = torch.optim.Adam(gate.parameters(), lr=1e-2)
     for step in range(120):
         ir, vi, labels = scenes(4, seed=step)

@@ -101,6 +101,8 @@ EXPECTED = {
         'model.loss_fusion',
         'model.loss_gradient',
         'model.batch_sources',
+        'model.source_loss_weight',
+        'model.train_labels',
         'custom_hooks',
     },
 }

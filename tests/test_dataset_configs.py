@@ -67,8 +67,9 @@ def test_recipe(name):
         assert dataset.test_mode == (split != 'train')
     assert cfg.train_dataloader.batch_size == 4
     assert cfg.train_dataloader.dataset.pipeline[2].scale == cfg.scale
-    assert [metric.type for metric in cfg.val_evaluator] == ['PerClassIoUMetric', 'FusionMetric']
-    assert cfg.test_evaluator == cfg.val_evaluator
+    # Fusion metrics take longer than a small segmentor; they are for the test.
+    assert [metric.type for metric in cfg.val_evaluator] == ['PerClassIoUMetric']
+    assert [metric.type for metric in cfg.test_evaluator] == ['PerClassIoUMetric', 'FusionMetric']
 
 
 @pytest.mark.parametrize('name', NAMES)

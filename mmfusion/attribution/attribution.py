@@ -1,5 +1,6 @@
 """Attribution as an object: its options, in one home."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,21 +135,18 @@ class Attribution:
             >>> Attribution().regions(lambda x: torch.cat([x, 1 - x], dim=1), ir, vi).labels().tolist()
             [[[0, 1]]]
         """
-        scores = self._predict(scorer, ir.detach(), vi.detach()) if labels is None else None
-        return self._regions_of(scorer, ir, labels, scores, ignore)
-
-    def _regions_of(
-        self, scorer: Scorer, ir: Tensor, labels: Tensor | None, scores: Tensor | None, ignore: Tensor | None
-    ) -> LabelRegions:
-        """Regions of labels, or of the most likely classes by scores where there are none."""
         if labels is None:
-            if scores is None:
-                raise ValueError('regions need labels, or scores that tell them')
-            labels, num_classes = scores.argmax(1), self.num_classes or scores.shape[1]
-            if ignore is not None:
-                labels = labels.masked_fill(ignore, self.ignore_index)
-        else:
-            num_classes = self._count_classes(scorer, ir)
+            return self._regions_of_scores(self._predict(scorer, ir.detach(), vi.detach()), ir, ignore)
+        return self._regions_of_labels(labels, self._count_classes(scorer, ir), ir)
+
+    def _regions_of_scores(self, scores: Tensor, ir: Tensor, ignore: Tensor | None) -> LabelRegions:
+        """Regions of the most likely classes."""
+        labels = scores.argmax(1)
+        if ignore is not None:
+            labels = labels.masked_fill(ignore, self.ignore_index)
+        return self._regions_of_labels(labels, self.num_classes or scores.shape[1], ir)
+
+    def _regions_of_labels(self, labels: Tensor, num_classes: int, ir: Tensor) -> LabelRegions:
         if labels.shape != (len(ir), *ir.shape[-2:]):
             raise ValueError(
                 f'labels of shape {(len(ir), *ir.shape[-2:])} go with images of shape {tuple(ir.shape)}, '
@@ -221,12 +219,11 @@ class Attribution:
             >>> Attribution().joint_regions(scorer, ir, vi).labels().tolist()
             [[[0, 1]]]
         """
-        if labels is None:
-            with isolated(scorer, ir.device), torch.no_grad():
-                scores = scorer(ir.detach(), vi.detach())
-        return self._regions_of(
-            lambda image: scorer(image, vi[:1].detach()), ir, labels, scores if labels is None else None, ignore
-        )
+        if labels is not None:
+            return self._regions_of_labels(labels, self._count_classes(scorer, ir, vi), ir)
+        with isolated(scorer, ir.device), torch.no_grad():
+            scores = scorer(ir.detach(), vi.detach())
+        return self._regions_of_scores(scores, ir, ignore)
 
     def _predict(self, scorer: Scorer, ir: Tensor, vi: Tensor) -> Tensor:
         """Scores (B, C, H, W) whose largest one tells the class."""
@@ -236,11 +233,12 @@ class Attribution:
             of_ir, of_vi = scorer(torch.cat([ir, vi])).chunk(2)
             return of_ir + of_vi
 
-    def _count_classes(self, scorer: Scorer, image: Tensor) -> int:
+    def _count_classes(self, scorer: Callable[..., Tensor], *images: Tensor) -> int:
+        """Classes of a scorer of so many images."""
         num_classes = self.num_classes or getattr(scorer, 'num_classes', None)
         if num_classes is None:
-            with isolated(scorer, image.device), torch.no_grad():
-                num_classes = scorer(image[:1].detach()).shape[1]
+            with isolated(scorer, images[0].device), torch.no_grad():
+                num_classes = scorer(*(image[:1].detach() for image in images)).shape[1]
         return num_classes
 
     # Evidence ------------------------------------------------------------------------------------------------------

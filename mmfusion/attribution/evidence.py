@@ -23,6 +23,7 @@ class Evidence:
     Examples:
         A region of four pixels whose evidence is 0.4 in infrared and 0.1 in visible, told per pixel:
 
+        >>> import torch
         >>> regions = LabelRegions.from_labels(torch.zeros(1, 2, 2, dtype=torch.long), num_classes=1)
         >>> found = Evidence(regions, torch.tensor([[0.1]]), torch.tensor([[0.025]]), scale=regions.sizes[:, :-1])
         >>> found.share(), found.smoothed(0.05).share()
@@ -50,6 +51,7 @@ class Evidence:
         Examples:
             A region of two pixels, attributed per pixel:
 
+            >>> import torch
             >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
             >>> nothing = torch.zeros(1, 1)
             >>> Evidence(regions, nothing, nothing, regions.sizes[:, :-1], smoothing=0.5).prior
@@ -61,6 +63,7 @@ class Evidence:
         """The same evidence with another smoothing.
 
         Examples:
+            >>> import torch
             >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
             >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
             >>> found.smoothed(0.4).share()
@@ -72,6 +75,7 @@ class Evidence:
         """Share of the infrared image in the evidence for each class: (B, C) in [0, 1].
 
         Examples:
+            >>> import torch
             >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
             >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
             >>> found.share()
@@ -84,6 +88,7 @@ class Evidence:
         """Mean share (C,) over the samples that hold the class; NaN for a class that none holds.
 
         Examples:
+            >>> import torch
             >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0]], [[0, 1]]]), num_classes=3)
             >>> ir = torch.tensor([[0.3, 0.0, 0.0], [0.1, 0.2, 0.0]])
             >>> Evidence(regions, ir, 0.4 - ir, torch.ones(2, 3)).mean_share()
@@ -102,6 +107,7 @@ class Evidence:
             and are one half at pixels of no class.
 
         Examples:
+            >>> import torch
             >>> regions = LabelRegions.from_labels(torch.tensor([[[0, 0, 255]]]), num_classes=1)
             >>> found = Evidence(regions, torch.tensor([[0.6]]), torch.tensor([[0.2]]), torch.ones(1, 1))
             >>> found.weights()[0], found.weights(strength=0.5)[0]

@@ -87,8 +87,7 @@ class DetailRefiner(BaseModule):
         Args:
             logits (Tensor): Scores (B, C, h, w) of the segmentor, at any resolution.
             pair (Tensor): Pairs (B, 4, H, W) in [0, 1].
-            features (Tensor, optional): Of the unfolding, (B, C', H', W'). They get no gradient from here: the fusion
-                is to make a good image of its own accord.
+            features (Tensor, optional): Of the unfolding, (B, C', H', W') at any resolution.
             align_corners (bool): How the scores are brought to the size of the pair.
 
         Returns:
@@ -105,12 +104,11 @@ class DetailRefiner(BaseModule):
         height, width = pair.shape[-2:]
         padded = F.pad(2 * pair - 1, (0, width % 2, 0, height % 2), mode='replicate')
         seen = F.pixel_unshuffle(padded, 2)
-        size = seen.shape[-2:]
+        size = seen.shape[-2], seen.shape[-1]
         if features is not None:
-            shrunk = (
-                features.to(seen) if features.shape[-2:] == size else F.adaptive_avg_pool2d(features, size).to(seen)
-            )
-            seen = torch.cat([seen, shrunk], dim=1)
+            if features.shape[-2:] != size:
+                features = F.adaptive_avg_pool2d(features, size)
+            seen = torch.cat([seen, features.to(seen)], dim=1)
         fine = F.interpolate(logits, size=(height, width), mode='bilinear', align_corners=align_corners)
         scores = F.interpolate(logits, size=size, mode='bilinear', align_corners=align_corners)
         corrected = self.correct(self.join(torch.cat([self.see(seen), scores.to(seen)], dim=1)))

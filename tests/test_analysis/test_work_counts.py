@@ -13,10 +13,11 @@ BATCH = 2
 CPU = torch.device('cpu')
 
 
-def count(model_config, unet_config, num_classes, classes_present, task, name):
+def count(model_config, unet_config, num_classes, classes_present, task, name, train_labels='given'):
     """Images forward and backward per pair, and calls of autograd, with five stages and UAAFusion's defaults."""
     fusion = dict(type='UAAFusion', num_stages=5, channels=2)
-    config = Config(dict(model=model_config(segmentor=unet_config(num_classes=num_classes), fusion=fusion)))
+    segmentor = unet_config(num_classes=num_classes)
+    config = Config(dict(model=model_config(segmentor, fusion=fusion, train_labels=train_labels)))
     model = build_model(config, num_classes, CPU)
     if name == 'released':
         segmentor = build_model(config, num_classes, CPU).segmentor
@@ -47,6 +48,13 @@ def count(model_config, unet_config, num_classes, classes_present, task, name):
 )
 def test_ours(model_config, unet_config, num_classes, task, name, expected):
     assert count(model_config, unet_config, num_classes, min(num_classes, 6), task, name) == expected
+
+
+@pytest.mark.parametrize(
+    ('name', 'expected'), [('banzhaf', (2 + 4 + 2 + 3, 2 + 3, 3)), ('gradient-free', (2 + 4 + 3, 3, 1))]
+)
+def test_predicted_labels_cost_a_pass_of_both_sources(model_config, unet_config, name, expected):
+    assert count(model_config, unet_config, 6, 6, 'train', name, train_labels='predicted') == expected
 
 
 @pytest.mark.parametrize(('classes', 'task'), [(6, 'train'), (14, 'train'), (6, 'inference')])

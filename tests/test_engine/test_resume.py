@@ -19,9 +19,9 @@ SCHEDULE = [
 def train(make_runner, model_config, unet_config, tmp_path):
     """Function that trains six iterations with everything that draws random numbers: dropout, crops, flips."""
 
-    def run(folder, hooks=HOOKS, **options):
+    def run(folder, hooks=HOOKS, model=None, **options):
         runner = make_runner(
-            model=model_config(unet_config(dropout=0.3)),
+            model=model_config(unet_config(dropout=0.3), **(model or {})),
             work_dir=tmp_path / folder,
             max_iters=6,
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=6, val_interval=2),
@@ -70,6 +70,16 @@ def test_interrupted_at_every_iteration(train, tmp_path):
         assert differing(resumed, whole) == [], f'resumed after iteration {iteration}'
         for ours, theirs in zip(resumed['param_schedulers'], whole['param_schedulers']):
             assert ours['_last_value'] == theirs['_last_value']
+
+
+@pytest.mark.parametrize('iteration', [2, 3])
+def test_lessons_of_a_gate_go_on_where_they_were(train, tmp_path, iteration):
+    """One in every other iteration, whichever of them comes first after the interruption."""
+    fusion = dict(type='UAAFusion', num_stages=2, channels=4, weights='gate')
+    model = dict(fusion=fusion, reads='pair+fused', refine=dict(type='DetailRefiner', channels=4), teach_interval=2)
+    whole = train('whole', model=model)
+    checkpoint = str(tmp_path / f'whole/iter_{iteration}.pth')
+    assert differing(train('resumed', model=model, load_from=checkpoint, resume=True), whole) == []
 
 
 @pytest.mark.parametrize('workers', [1, 2])

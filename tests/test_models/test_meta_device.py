@@ -16,6 +16,7 @@ from mmfusion.models.color import merge_luminance, split_luminance
 from mmfusion.models.geometry import restore_logits
 from mmfusion.models.scorer import SegmentorScorer
 from mmfusion.models.segmentors.fused_prediction import attach_fusion, padding_mask, stretch_range
+from mmfusion.models.segmentors.head_output import refined_losses
 from mmfusion.registry import MODELS
 
 CLASSES = 15
@@ -140,7 +141,13 @@ def test_luminance():
 
 @pytest.mark.parametrize(
     'options',
-    [dict(), dict(with_cp=True), dict(memory=False, data_step=False), dict(residual=False, channels_last=False)],
+    [
+        dict(),
+        dict(with_cp=True),
+        dict(memory=False, data_step=False),
+        dict(residual=False, channels_last=False),
+        dict(scale=3),
+    ],
 )
 def test_unfolding_head(options):
     head = MemoryUnfoldingHead(num_stages=3, channels=4, **options).to(META)
@@ -223,16 +230,17 @@ def test_restore_logits(meta, align_corners):
 
 @pytest.fixture
 def joint_model(unet_config):
-    """Function that gives a FusionSegmentor with the default options of the fusion, on a device."""
+    """Function of (device, weights of the fusion, **options) that gives a FusionSegmentor with a fusion's defaults."""
 
-    def make(device):
+    def make(device, weights='attribution', **options):
         torch.manual_seed(0)
         model = MODELS.build(
             dict(
                 type='FusionSegmentor',
                 data_preprocessor=dict(type='FusionDataPreProcessor', size_divisor=16),
-                fusion=dict(type='UAAFusion'),
+                fusion=dict(type='UAAFusion', weights=weights),
                 segmentor=unet_config(num_classes=CLASSES),
+                **options,
             )
         )
         return model.to(device)
@@ -260,6 +268,59 @@ def test_train_step_of_the_joint_model(joint_model, train_labels):
     moments = [state['exp_avg'] for state in optimizer.optimizer.state.values()]
     assert len(moments) == len(list(model.parameters()))
     assert _on_meta(*moments)
+
+
+# What the recipes have: a gate, the pair beside the fused image, a refiner.
+GATED = dict(weights='gate', reads='pair+fused', refine=dict(type='DetailRefiner'))
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        GATED,
+        dict(GATED, reads=dict(type='views', merge='weights')),
+        dict(GATED, reads=dict(type='views', merge='scores')),
+        dict(GATED, sensor_dropout=dict(type='SensorDropout', prob=0.5), train_labels='given'),
+        dict(GATED, loss_refined=dict(type='WeightedCrossEntropy', class_weight=[1.0] * CLASSES), teach_interval=2),
+        dict(weights='attribution', reads='pair+fused'),
+    ],
+)
+def test_train_step_and_prediction_of_other_readings(joint_model, options):
+    model = joint_model(META, **options).train()
+    optimizer = _optimizer(model)
+    with ExitStack() as stack:
+        _without_what_stays(stack)
+        stack.enter_context(no_synchronisation())
+        terms = [model.train_step(_pairs(), optimizer) for _ in range(2)]
+    expected = {'loss', 'decode.loss_ce', 'fusion.loss_ir', 'fusion.loss_vi', 'fusion.loss_grad'}
+    if options['weights'] == 'gate':
+        expected |= {'refined.loss_ce', 'fusion.loss_gate_share', 'fusion.loss_gate_strength'}
+    assert expected <= set(terms[0])
+    assert ('fusion.loss_gate_share' in terms[1]) == (options['weights'] == 'gate' and 'teach_interval' not in options)
+    assert _on_meta(*(value for name, value in terms[0].items() if 'loss' in name))
+    assert len(optimizer.optimizer.state) == len(list(model.parameters()))
+    model.eval()
+    with torch.no_grad(), no_synchronisation():
+        samples = model.test_step(_pairs())
+    for sample, size in zip(samples, ((30, 40), (32, 48)), strict=True):
+        assert sample.seg_logits.data.shape == (CLASSES, *size)
+        assert _on_meta(sample.seg_logits.data, sample.fused_img.data, sample.fusion_weights.data)
+
+
+def test_refined_losses_of_an_unusual_head():
+    """Cross entropy without a mask as an index."""
+
+    class Unusual(torch.nn.Module):
+        ignore_index = IGNORED
+        loss_by_feat = None
+
+    for channels in (1, CLASSES):
+        samples = [SegDataSample(gt_sem_seg=PixelData(data=_image(dtype=torch.long)[0])) for _ in range(2)]
+        logits = _image(channels).requires_grad_()
+        with no_synchronisation():
+            (loss,) = refined_losses(Unusual(), logits, samples).values()
+            loss.backward()
+        assert _on_meta(loss, logits.grad)
 
 
 @pytest.mark.parametrize(
@@ -324,9 +385,10 @@ def cuda_without_synchronisation():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
-def test_joint_model_on_cuda(joint_model, cuda_without_synchronisation):
+@pytest.mark.parametrize('options', [dict(), GATED])
+def test_joint_model_on_cuda(joint_model, cuda_without_synchronisation, options):
     """The same by CUDA's own word. The first step is not looked at: libraries are set up in it."""
-    model = joint_model('cuda').train()
+    model = joint_model('cuda', **options).train()
     optimizer = _optimizer(model)
     with ExitStack() as stack:
         _without_what_stays(stack)

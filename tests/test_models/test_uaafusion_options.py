@@ -42,7 +42,7 @@ def test_options_of_the_attribution():
 def test_few_arguments():
     """What a reader of the signature has to take in."""
     arguments = [p for p in inspect.signature(UAAFusion).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    assert len(arguments) <= 9
+    assert len(arguments) <= 10
 
 
 FLAT = dict(
@@ -132,6 +132,8 @@ def test_refused_options_of_the_attribution(options, message):
     [
         (dict(weights='gates'), "unknown weights 'gates'"),
         (dict(attention='max'), "unknown attention 'max'"),
+        (dict(attention='gate'), "attention='gate' needs weights='gate', got weights='attribution'"),
+        (dict(attention='gate', weights='even'), "got weights='even'; use attention='auto'"),
         (dict(attention_interval=0), 'attention_interval must be at least 1'),
         (dict(num_stages=0), 'num_stages=0'),
         (dict(channels=3), 'channels=3'),

@@ -203,7 +203,8 @@ class UAAFusion(BaseFusion):
         if not 0 <= strength <= 1:
             raise ValueError(f'strength moves the weights from one half and must be in [0, 1], got {strength}')
         if self.gate is not None:
-            return self._fuse_gated(ir, vi, scorer, labels, strength)
+            result = self._fuse_gated(ir, vi, self.gate(ir, vi), scorer, strength, evidence)
+            return replace(result, labels=labels)
         attributed = self.weights == 'attribution' and strength > 0
         weight_ir, weight_vi = constant_weights(ir, 0.5)
         attend = None
@@ -226,15 +227,20 @@ class UAAFusion(BaseFusion):
                 if evidence is None:
                     evidence = self.attribution.evidence(scorer, ir, vi, regions, training=self.training)
                 weight_ir, weight_vi = (weight.to(ir) for weight in evidence.weights(strength))
-        fused, attention, features = self.head.cascade(ir, vi, weight_ir, weight_vi, attend)
+        fused, attention, features = self.head(ir, vi, weight_ir, weight_vi, attend, with_features=True)
         evidence = evidence if attributed else None
         return FusionResult(fused, weight_ir, weight_vi, evidence, attention, labels, features=features)
 
     def _fuse_gated(
-        self, ir: Tensor, vi: Tensor, scorer: Scorer | None, labels: Tensor | None, strength: float
+        self,
+        ir: Tensor,
+        vi: Tensor,
+        gate: GateOutput,
+        scorer: Scorer | None,
+        strength: float,
+        evidence: Evidence | None,
     ) -> FusionResult:
         """Fuse by what the gate tells. Labels have no say."""
-        gate: GateOutput = self.gate(ir, vi)
         weight_ir = (0.5 + strength * (gate.share.sigmoid() - 0.5)).to(ir)
         attend: Callable[[Tensor], Tensor] | None = None
         if self.attention == 'gate':
@@ -248,10 +254,10 @@ class UAAFusion(BaseFusion):
                     f'attention={self.attention!r} attributes a segmentor: pass a scorer, or use '
                     "attention='gate' or None"
                 )
-            regions = self.attribution.regions(scorer, ir, vi)
+            regions = self.attribution.regions(scorer, ir, vi) if evidence is None else evidence.regions
             attend = self._attend(scorer, regions)
-        fused, attention, features = self.head.cascade(ir, vi, weight_ir, 1 - weight_ir, attend)
-        return FusionResult(fused, weight_ir, 1 - weight_ir, None, attention, labels, gate, features)
+        fused, attention, features = self.head(ir, vi, weight_ir, 1 - weight_ir, attend, with_features=True)
+        return FusionResult(fused, weight_ir, 1 - weight_ir, attention=attention, gate=gate, features=features)
 
     def _attend(self, scorer: Scorer, labels: LabelRegions | Tensor) -> Callable[[Tensor], Tensor] | None:
         """Iterate to its attention; None where attention is off."""

@@ -49,10 +49,10 @@ class _Stage(nn.Module):
             self.memory_out = ConvUnit(channels, channels, channels)
         if residual:
             # A new network starts close to the result of the data step instead of at grey.
-            last: Any = self.reconstruct[-1]
+            final: Any = self.reconstruct[-1]
             with torch.no_grad():
-                last.weight *= 0.1
-                last.bias.zero_()
+                final.weight *= 0.1
+                final.bias.zero_()
 
     def _merge(self, features: Tensor, long: Tensor, short: Tensor | None) -> Tensor:
         if short is not None:
@@ -219,7 +219,8 @@ class MemoryUnfoldingHead(BaseModule):
         weight_ir: Tensor,
         weight_vi: Tensor,
         attention: Callable[[Tensor], Tensor] | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
+        with_features: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | Unfolding:
         """Run the cascade.
 
         Args:
@@ -229,12 +230,14 @@ class MemoryUnfoldingHead(BaseModule):
             weight_vi (Tensor): Weight of the visible image (B, 1, H, W).
             attention (Callable, optional): Maps each iterate in turn to its attention (B, 1, H, W); see
                 :meth:`mmfusion.attribution.TrajectoryAttribution.update`. Zero, a gate of one half, when absent.
+            with_features (bool): Tell the features of the last stage as well.
 
         Returns:
-            tuple[Tensor, list[Tensor]]: The fused image (B, 1, H, W) in (0, 1), and the attention of every stage.
+            tuple[Tensor, list[Tensor]] | Unfolding: The fused image (B, 1, H, W) in (0, 1), and the attention of every
+            stage; and the features.
         """
-        fused, attentions, _ = self.cascade(ir, vi, weight_ir, weight_vi, attention)
-        return fused, attentions
+        found = self.cascade(ir, vi, weight_ir, weight_vi, attention)
+        return found if with_features else (found.fused, found.attention)
 
     def cascade(
         self,
@@ -283,7 +286,7 @@ class MemoryUnfoldingHead(BaseModule):
         target = weight_ir * ir + weight_vi * vi
         fused = (ir + vi) / 2
         long = torch.cat([self.embed_ir(fold(ir, self.scale)), self.embed_vi(fold(vi, self.scale))], dim=1)
-        short = None
+        short: Any = None
         if self.channels_last:
             long = long.contiguous(memory_format=torch.channels_last)
         state, attentions = None, []

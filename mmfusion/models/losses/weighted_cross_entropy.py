@@ -32,6 +32,8 @@ class WeightedCrossEntropy(nn.Module):
         1.3863
     """
 
+    class_weight: Tensor | None
+
     def __init__(
         self, class_weight: Sequence[float] | None = None, loss_weight: float = 1.0, loss_name: str = 'loss_ce'
     ) -> None:

@@ -1,5 +1,6 @@
 """More channels for the first layers of a segmentor, so that it reads what it was not made for."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 PLANS = ('mean', 'zero')
+# The image of a trial run; most backbones that want a certain size want this one.
+_SIZE = (224, 224)
 
 
 class _Inflate:
@@ -68,7 +71,9 @@ def extend_stem(backbone: nn.Module, channels: int, plan: Sequence[str]) -> list
         list[nn.Conv2d]: The convolutions that were changed.
 
     Raises:
-        ValueError: Nothing in the backbone reads an image of so many channels, or the plan has an unknown word.
+        ValueError: Nothing in the backbone reads an image of so many channels; it needs their number elsewhere as well;
+            its first layers are frozen, so that a channel without effect would never have one; or the plan has an
+            unknown word.
 
     Examples:
         >>> backbone = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
@@ -90,12 +95,57 @@ def extend_stem(backbone: nn.Module, channels: int, plan: Sequence[str]) -> list
             f'{type(backbone).__name__} cannot be extended: it has no convolution that reads {channels} channels. Give '
             "normalize=dict(mean=..., std=...) with as many values as it reads, or use reads='fused'"
         )
+    before = _without_values(backbone)
     for conv in stem:
         with torch.no_grad():
-            conv.weight = nn.Parameter(inflate(conv.weight, plan))
+            conv.weight = nn.Parameter(inflate(conv.weight, plan), requires_grad=conv.weight.requires_grad)
         conv.in_channels = channels + len(plan)
         conv._register_load_state_dict_pre_hook(_Inflate(channels, tuple(plan)))
+    _check_extended(backbone, before, channels, plan)
     return stem
+
+
+def _without_values(backbone: nn.Module) -> nn.Module:
+    """A copy on the meta device, which takes neither memory nor time to speak of."""
+    empty: dict[int, Any] = {id(buffer): buffer.to('meta') for buffer in backbone.buffers()}
+    for parameter in backbone.parameters():
+        empty[id(parameter)] = nn.Parameter(parameter.to('meta'), requires_grad=parameter.requires_grad)
+    return copy.deepcopy(backbone, empty)
+
+
+def _failure(backbone: nn.Module, channels: int) -> Exception | None:
+    """What a backbone without values raises when it is given an image."""
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            backbone(torch.empty(1, channels, *_SIZE, device='meta'))
+    except Exception as error:  # Whatever a backbone of somebody else's says.
+        return error
+    return None
+
+
+def _check_extended(backbone: nn.Module, before: nn.Module, channels: int, plan: Sequence[str]) -> None:
+    """Refuse a backbone that can no longer run, or that could never learn to read what was added."""
+    name = type(backbone).__name__
+    after = _without_values(backbone)
+    error = _failure(after, channels + len(plan))
+    if error is not None and _failure(before, channels) is None:
+        raise ValueError(
+            f'{name} cannot be extended from {channels} to {channels + len(plan)} channels, because it needs their '
+            f"number in other layers as well ({error}); use another backbone, or reads='fused' or 'views'"
+        ) from error
+    after.train()  # Some freeze their first layers only here.
+    stem = [module for module in after.modules() if any(isinstance(hook, _Inflate) for hook in _hooks(module))]
+    if 'zero' in plan and not any(module.weight.requires_grad for module in stem):
+        raise ValueError(
+            f'the first layers of {name} are frozen, so that the fused image could never have an effect there; use '
+            "frozen_stages=-1, or reads='fused+infrared'"
+        )
+
+
+def _hooks(module: nn.Module) -> list[Any]:
+    """What runs before weights are loaded; PyTorch wraps it."""
+    return [getattr(hook, 'hook', hook) for hook in module._load_state_dict_pre_hooks.values()]
 
 
 def silence(backbone: nn.Module) -> None:
@@ -115,8 +165,7 @@ def silence(backbone: nn.Module) -> None:
         [1.0, 1.0, 1.0, 1.0, 0.0]
     """
     for module in backbone.modules():
-        for hook in module._load_state_dict_pre_hooks.values():
-            inflation = getattr(hook, 'hook', hook)  # PyTorch wraps it.
+        for inflation in _hooks(module):
             if isinstance(inflation, _Inflate) and not inflation.whole:
                 weight: Any = module.weight
                 for number, word in enumerate(inflation.plan, start=inflation.channels):

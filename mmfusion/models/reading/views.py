@@ -1,7 +1,6 @@
 """Several views through one backbone, or one backbone each, and their features merged."""
 
 import copy
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +79,6 @@ class ViewsBackbone(BaseModule):
         """(V, B, C, H, W) to (B, C, H, W)."""
         if weights is None:
             return features.mean(0)
-        size: Sequence[int] = features.shape[-2:]
-        shrunk = F.adaptive_avg_pool2d(weights, tuple(size)).to(features)
+        height, width = features.shape[-2:]
+        shrunk = F.adaptive_avg_pool2d(weights, (height, width)).to(features)
         return (features * shrunk.transpose(0, 1)[:, :, None]).sum(0)

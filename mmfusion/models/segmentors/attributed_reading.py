@@ -3,6 +3,8 @@
 from typing import Any
 
 import torch
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmfusion.attribution import Attribution, Evidence
@@ -11,10 +13,11 @@ from ..color import merge_luminance, split_luminance
 from ..normalization import Normalization
 from ..reading import Inputs, Reading
 from ..scorer import PairScorer, SegmentorScorer
+from .fused_prediction import attach_segmentation
 from .pair import Pair
 
 
-class AttributedReading(nn.Module):
+class AttributedReading(BaseSegmentor):
     """The part of a joint model that turns images into what its segmentor reads, and asks it for scores of them.
 
     Attributes:
@@ -35,6 +38,47 @@ class AttributedReading(nn.Module):
     bgr: bool
     _attribution_source: nn.Module | None
 
+    # What mmseg asks a segmentor for -------------------------------------------------------------------------------
+    @property
+    def decode_head(self) -> nn.Module:
+        """nn.Module: The segmentor's decode head."""
+        return self.segmentor.decode_head
+
+    @property
+    def align_corners(self) -> bool:
+        """bool: How the segmentor's maps are resized."""
+        return self.segmentor.align_corners
+
+    @property
+    def num_classes(self) -> int:
+        """int: Classes of the segmentor."""
+        return self.segmentor.num_classes
+
+    @property
+    def out_channels(self) -> int:
+        """int: Output channels of the segmentor."""
+        return self.segmentor.out_channels
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Scores at the original size, and the classes they tell, as of any mmseg segmentor.
+
+        mmseg's own method does not know images that were flipped both ways.
+
+        Args:
+            seg_logits (Tensor): Raw scores (B, C, H, W) at the size that the network saw.
+            data_samples (list[SegDataSample], optional): Their meta information tells padding, flips and size.
+
+        Returns:
+            list[SegDataSample]: With ``seg_logits`` (C, H', W') and ``pred_sem_seg`` (1, H', W').
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample() for _ in seg_logits]
+        threshold = getattr(self.decode_head, 'threshold', None)
+        return attach_segmentation(data_samples, seg_logits, self.align_corners, threshold)
+
+    # Attribution ---------------------------------------------------------------------------------------------------
     @property
     def _gate(self) -> nn.Module | None:
         """The fusion's gate."""

@@ -7,11 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmfusion.deprecation import warn_deprecated
 from mmfusion.registry import MODELS
-
-# Fused image and both sources count the same.
-THIRDS = 2 / 3
 
 
 def build_segmentor(config: Mapping[str, Any], **overrides: Any) -> tuple[Any, dict]:
@@ -69,41 +65,3 @@ def build_refiner(config: Mapping[str, Any] | None, segmentor: Any, fusion: nn.M
         return None
     sizes = dict(num_classes=segmentor.out_channels, feature_channels=getattr(fusion, 'feature_channels', 0))
     return MODELS.build({**sizes, **config})
-
-
-def source_weight(weight: float | None, renamed: Mapping[str, Any], reads: str, single_sources: bool) -> float:
-    """Part of the segmentation loss that comes from single sources.
-
-    Args:
-        weight (float, optional): As the user says.
-        renamed (Mapping): Other arguments: the former ``segment_sources`` and nothing else.
-        reads (str): What the segmentor reads.
-        single_sources (bool): Whether the fusion attributes single sources, which the segmentor then has to know.
-
-    Returns:
-        float: In [0, 1).
-
-    Raises:
-        TypeError: An argument that never was one.
-        ValueError: Out of range, or the segmentor cannot segment a single source.
-
-    Examples:
-        >>> source_weight(None, {}, 'pair', single_sources=False), round(source_weight(None, {}, 'fused', True), 3)
-        (0.0, 0.667)
-    """
-    unknown = sorted(set(renamed) - {'segment_sources'})
-    if unknown:
-        raise TypeError(f'FusionSegmentor has no argument {", ".join(unknown)}')
-    if 'segment_sources' in renamed:
-        weight = THIRDS if renamed['segment_sources'] else 0.0
-        warn_deprecated(f'FusionSegmentor: segment_sources is deprecated; write source_loss_weight={weight:.4g}', 3)
-    if weight is None:
-        weight = THIRDS if single_sources else 0.0
-    if not 0 <= weight < 1:
-        raise ValueError(f'source_loss_weight is a part of the segmentation loss in [0, 1), got {weight}')
-    if weight and reads != 'fused':
-        raise ValueError(
-            f'a segmentor that reads {reads!r} cannot segment one source; use source_loss_weight=0, and sensor_dropout '
-            'to train with sensors missing'
-        )
-    return weight

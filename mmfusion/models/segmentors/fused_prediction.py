@@ -94,7 +94,8 @@ def attach_segmentation(
         samples (list[SegDataSample]): One per image; changed in place.
         seg_logits (Tensor): Raw scores (B, C, H, W) at the size that the network saw.
         align_corners (bool): How they are resized.
-        threshold (float, optional): For a single output channel: the probability from which on a pixel is foreground.
+        threshold (float, optional): For a single output channel: the probability from which on a pixel is foreground,
+            one half where the head has none.
 
     Returns:
         list[SegDataSample]: The same, with ``seg_logits`` and ``pred_sem_seg`` at the original size.
@@ -114,6 +115,6 @@ def attach_segmentation(
             prediction = logits.argmax(0, keepdim=True)
         else:
             logits = logits.sigmoid()
-            prediction = (logits > threshold).to(logits)
+            prediction = (logits > (0.5 if threshold is None else threshold)).to(logits)
         sample.set_data({'seg_logits': PixelData(data=logits), 'pred_sem_seg': PixelData(data=prediction)})
     return samples

@@ -1,11 +1,9 @@
 """Fusion and segmentation as one model."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
@@ -16,14 +14,17 @@ from mmfusion.registry import MODELS
 
 from ..color import merge_luminance
 from ..fusion import FusionResult
+from ..fusion.gate import GateOutput
 from ..reading import Inputs, Reading, silence
 from ..scorer import plain_metas
 from .attributed_reading import AttributedReading
-from .build import THIRDS, build_refiner, build_segmentor, source_weight
+from .build import build_refiner, build_segmentor
 from .finite import check_finite
-from .fused_prediction import attach_fusion, attach_segmentation, padding_mask
+from .fused_prediction import attach_fusion, padding_mask
 from .head_output import HeadOutput, refined_losses
+from .iterations import IterationCounter
 from .pair import Pair
+from .source_losses import source_weight, with_sources
 
 # Defaults of the arguments; never changed. The prefix, for configs of mmseg's scope.
 _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
@@ -34,7 +35,7 @@ TRAIN_LABELS = ('given', 'predicted')
 
 
 @MODELS.register_module()
-class FusionSegmentor(AttributedReading, BaseSegmentor):
+class FusionSegmentor(AttributedReading):
     """A fusion in front of any mmseg segmentor, trained jointly.
 
     The visible image is split into luminance and chroma; the fusion joins infrared and luminance; the fused luminance
@@ -163,7 +164,7 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         if teach_interval < 1:
             raise ValueError(f'teach_interval must be at least 1, got {teach_interval}')
         self.teach_interval = teach_interval
-        self._untaught = -1
+        self._iterations = IterationCounter()
         self._unchecked_losses = 0
         self.attribution_strength = 1.0
         self.last_evidence: Evidence | None = None
@@ -175,27 +176,6 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         super().init_weights()
         if self.init_cfg is None and self.reading.added:
             silence(self.segmentor.backbone)
-
-    # What mmseg asks a segmentor for -------------------------------------------------------------------------------
-    @property
-    def decode_head(self) -> nn.Module:
-        """nn.Module: The segmentor's decode head."""
-        return self.segmentor.decode_head
-
-    @property
-    def align_corners(self) -> bool:
-        """bool: How the segmentor's maps are resized."""
-        return self.segmentor.align_corners
-
-    @property
-    def num_classes(self) -> int:
-        """int: Classes of the segmentor."""
-        return self.segmentor.num_classes
-
-    @property
-    def out_channels(self) -> int:
-        """int: Output channels of the segmentor."""
-        return self.segmentor.out_channels
 
     @property
     def last_regions(self) -> tuple[Tensor, Tensor] | None:
@@ -235,7 +215,8 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
             scorer = self.scorer(source)
             result = self.fusion(pair.ir, pair.luminance, scorer, labels, strength=strength, ignore=ignore)
         else:
-            evidence = self._joint_evidence(pair, labels, ignore, training)
+            # Where a gate tells the weights, labels have no say in the attention either.
+            evidence = self._joint_evidence(pair, labels if self._gate is None else None, ignore, training)
             result = self.fusion(
                 pair.ir, pair.luminance, self._iterate_scorer(pair, source), strength=strength, evidence=evidence
             )
@@ -269,20 +250,19 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         losses = self._segmentation_losses(image, result, pair, data_samples)
         if result.gate is None:
             self.last_evidence = result.evidence
-        elif self._teaches(result):
-            self.last_evidence = self._joint_evidence(pair, labels)
-            taught = self.loss_gate(result.gate, self.last_evidence)
-            losses.update({f'fusion.{name}': value for name, value in taught.items()})
+        else:
+            losses.update(self._teach(result.gate, pair, labels))
         if result.fused.requires_grad:  # A fixed rule has nothing to learn.
             losses.update(self._fusion_losses(result, pair))
         return losses
 
-    def _teaches(self, result: FusionResult) -> bool:
-        """Whether the gate is taught in this iteration."""
-        if result.gate is None or self.loss_gate is None or self.attribution_strength == 0:
-            return False
-        self._untaught = (self._untaught + 1) % self.teach_interval
-        return self._untaught == 0
+    def _teach(self, gate: GateOutput, pair: Pair, labels: Tensor) -> dict[str, Tensor]:
+        """Losses of what the gate says against attribution in the true regions; none between lessons."""
+        due = self._iterations.next() % self.teach_interval == 0
+        if self.loss_gate is None or self.attribution_strength == 0 or not due:
+            return {}
+        self.last_evidence = self._joint_evidence(pair, labels)
+        return {f'fusion.{name}': value for name, value in self.loss_gate(gate, self.last_evidence).items()}
 
     def _fusion_losses(self, result: FusionResult, pair: Pair) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
@@ -299,7 +279,9 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
     ) -> dict[str, Tensor]:
         images = {'': (1.0, self.compose(self._inputs(image, result, pair)))}
         if self.source_loss_weight:
-            images = self._with_sources(images[''][1], pair)
+            # One grey value per pixel is repeated by `normalize`, so the three have one shape.
+            sources = self.normalize(pair.ir), self.normalize(pair.luminance)
+            images = with_sources(images[''][1], *sources, self.source_loss_weight, self.batch_sources)
         losses = {}
         for name, (part, batch) in images.items():
             samples = data_samples * (len(batch) // len(data_samples))
@@ -317,21 +299,6 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
                     value = [v * factor for v in value] if isinstance(value, list) else value * factor
                 losses[f'{name}.{key}' if name else key] = value
         return losses
-
-    def _with_sources(self, fused: Tensor, pair: Pair) -> dict[str, tuple[float, Tensor]]:
-        """Batches to segment by their names, with the part of the loss that each has."""
-        # One grey value per pixel is repeated by `normalize`, so the three have one shape.
-        sources = self.normalize(pair.ir), self.normalize(pair.luminance)
-        weight = self.source_loss_weight
-        if self.batch_sources and math.isclose(weight, THIRDS):
-            return {'': (1.0, torch.cat([fused, *sources]))}
-        if self.batch_sources:
-            return {'fused': (1 - weight, fused), 'sources': (weight, torch.cat(sources))}
-        return {
-            'fused': (1 - weight, fused),
-            'infrared': (weight / 2, sources[0]),
-            'visible': (weight / 2, sources[1]),
-        }
 
     def _refined(self, logits: Tensor, result: FusionResult, pair: Pair) -> Tensor:
         """Scores at full resolution, corrected where there is a refiner."""
@@ -376,25 +343,6 @@ class FusionSegmentor(AttributedReading, BaseSegmentor):
         logits = self._scores(image, result, pair, metas, self.segmentor.inference)
         samples = self.postprocess_result(logits, data_samples)
         return attach_fusion(samples, image, result.weight_ir, stretch=self.stretch)
-
-    def postprocess_result(
-        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
-    ) -> list[SegDataSample]:
-        """Scores at the original size, and the classes they tell, as of any mmseg segmentor.
-
-        mmseg's own method does not know images that were flipped both ways.
-
-        Args:
-            seg_logits (Tensor): Raw scores (B, C, H, W) at the size that the network saw.
-            data_samples (list[SegDataSample], optional): Their meta information tells padding, flips and size.
-
-        Returns:
-            list[SegDataSample]: With ``seg_logits`` (C, H', W') and ``pred_sem_seg`` (1, H', W').
-        """
-        if data_samples is None:
-            data_samples = [SegDataSample() for _ in seg_logits]
-        threshold = getattr(self.decode_head, 'threshold', None)
-        return attach_segmentation(data_samples, seg_logits, self.align_corners, threshold)
 
     def _scores(
         self, image: Tensor, result: FusionResult, pair: Pair, metas: list[dict], infer: Callable[..., Tensor]

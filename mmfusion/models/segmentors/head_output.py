@@ -1,6 +1,6 @@
 """What a decode head says while a segmentor trains, and the losses of scores that were refined behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -75,7 +75,8 @@ def refined_losses(
     else:
         labels = torch.stack([sample.gt_sem_seg.data for sample in data_samples]).squeeze(1)
         found = {}
-        for loss in losses or [_plain_loss]:
+        chosen: Sequence[Callable[..., Tensor]] = losses or [_plain_loss]
+        for loss in chosen:
             name = getattr(loss, 'loss_name', 'loss_ce')
             value = loss(logits, labels, ignore_index=last.ignore_index)
             found[name] = found[name] + value if name in found else value
@@ -83,8 +84,11 @@ def refined_losses(
 
 
 def _plain_loss(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
-    """Cross entropy, of two classes for a single channel."""
-    if logits.shape[1] > 1:
-        return F.cross_entropy(logits, labels, ignore_index=ignore_index)
+    """Cross entropy, of two classes for a single channel; 0 if every pixel is ignored."""
     known = labels != ignore_index
-    return F.binary_cross_entropy_with_logits(logits[:, 0][known], labels[known].to(logits))
+    if logits.shape[1] > 1:
+        losses = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction='none')
+    else:
+        wanted = labels.masked_fill(~known, 0).to(logits)
+        losses = known * F.binary_cross_entropy_with_logits(logits[:, 0], wanted, reduction='none')
+    return losses.sum() / known.sum().clamp(min=1)

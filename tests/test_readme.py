@@ -26,6 +26,12 @@ def test_config_example_is_the_config():
     assert example in (ROOT / 'configs/_base_/models/uaafusion_segformer_mit-b0.py').read_text(encoding='utf-8')
 
 
+def test_reading_example_is_the_config():
+    (example,) = (block for block in code('python') if 'reads=' in block)
+    name = 'uaafusion/uaafusion-gate_unet-tiny_1xb4-300_synthetic-96x128.py'
+    assert example in (ROOT / 'configs' / name).read_text(encoding='utf-8')
+
+
 def test_named_files_exist():
     named = set(re.findall(r'(?<!_)((?:configs|tools|docs)/[\w./-]+\.(?:py|md))', README))
     named |= {f'configs/{name}' for name in re.findall(r'`((?:uaafusion|baselines)/[^`{*]+\.py)`', README)}

@@ -111,11 +111,11 @@ class GateLoss(nn.Module):
         >>> regions = LabelRegions.from_labels(torch.zeros(1, 2, 2, dtype=torch.long), num_classes=1)
         >>> evidence = Evidence(regions, torch.tensor([[0.5]]), torch.tensor([[0.5]]), torch.ones(1, 1))
         >>> undecided = GateOutput(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
-        >>> {name: round(value.item(), 3) for name, value in GateLoss()(undecided, evidence).items()}
+        >>> {name: round(value.item(), 3) for name, value in GateLoss(loss_weight=1.0)(undecided, evidence).items()}
         {'loss_gate_share': 0.693, 'loss_gate_strength': 0.693}
     """
 
-    def __init__(self, balance: float = 0.5, loss_weight: float = 1.0) -> None:
+    def __init__(self, balance: float = 0.9, loss_weight: float = 3.0) -> None:
         super().__init__()
         if not 0 <= balance <= 1:
             raise ValueError(f'balance must be in [0, 1], got {balance}')

@@ -82,8 +82,10 @@ def test_made_of_others(name):
     same_data = load(f'uaafusion/uaafusion_{RECIPE}_{data}.py').to_dict()
     models = [config.pop('model') for config in (cfg, same_method, same_data)]
     for model in models:
-        head = model['segmentor']['decode_head']
-        assert len(head['loss_decode'].pop('class_weight')) == head.pop('num_classes')
+        head, refined = model['segmentor']['decode_head'], model['loss_refined'][0]
+        weights = head['loss_decode'].pop('class_weight')
+        assert len(weights) == head.pop('num_classes')
+        assert refined.pop('class_weight') == weights
     assert models[0] == models[1] != models[2]
     assert cfg == same_data != same_method
 

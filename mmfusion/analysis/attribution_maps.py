@@ -190,7 +190,7 @@ def analyse(
     sources = torch.cat([inputs[:, 3:], split_luminance(inputs[:, :3])[0]])
     with torch.no_grad():
         image, result = model.fuse(inputs, given, ignore=padding)
-        prediction = predicted_classes(model, model.segmentor.inference(model.normalize(image), metas))
+        prediction = predicted_classes(model, model.segment(inputs, image, result, metas))
         if given is None:
             given = _regions_of(result, scorer, sources).masked_fill(padding, IGNORE)
     evidence = result.evidence

@@ -272,7 +272,7 @@ def _fuse_and_segment(
 ) -> list[Tensor]:
     """Give the samples their prediction; returns the fused luminance (H, W) of each at its original size."""
     image, result = fuse_with_labels(model, inputs, samples, labels, ignore_index)
-    logits = model.segmentor.inference(model.normalize(image), [dict(sample.metainfo) for sample in samples])
+    logits = model.segment(inputs, image, result, [dict(sample.metainfo) for sample in samples])
     model.postprocess_result(logits, samples)
     return [restore(fused, sample.metainfo)[0] for fused, sample in zip(result.fused.float(), samples)]
 

@@ -19,6 +19,7 @@ from mmfusion.analysis.interventions import (
     measure_interventions,
 )
 from mmfusion.analysis.scenes import build_dataset
+from mmfusion.registry import MODELS
 
 SIZE = (30, 45)  # odd: the network sees padding
 NUMBER = 5  # the last batch of two is a single pair
@@ -148,3 +149,29 @@ def test_random_signs_are_the_same_in_every_row(config, checkpoint):
     rows = measure_interventions(loaded.model, [[dataset[0], dataset[1]]], [NONE] * 2, 3)
     assert rows[1]['change'] == 0
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize('reads', ['pair+fused', 'views', dict(type='views', merge='scores')])
+def test_models_that_read_more_than_the_fused_image(model_config, make_batch, reads):
+    """A gated model: without an intervention the prediction, with one a change."""
+    torch.manual_seed(0)
+    fusion = dict(FUSION, weights='gate')
+    model = MODELS.build(model_config(fusion=fusion, reads=reads, refine=dict(type='DetailRefiner', channels=4))).eval()
+    for name, parameter in model.named_parameters():
+        if 'gate' in name or 'reconstruct' in name or 'conv_seg' in name or 'correct' in name:
+            nn.init.normal_(parameter)
+    inputs, samples = make_batch()
+    images = [(image[[2, 1, 0, 3]] * 255).round().byte() for image in inputs]
+    packed = [dict(inputs=image, data_samples=sample) for image, sample in zip(images, samples)]
+    data = model.data_preprocessor(pseudo_collate(copy.deepcopy(packed)), False)
+    expected = [sample.pred_sem_seg.data for sample in model.predict(data['inputs'], data['data_samples'])]
+    with torch.no_grad():
+        image, result = model.fuse(data['inputs'])
+        scores = model.segment(data['inputs'], image, result, [dict(sample.metainfo) for sample in samples])
+    assert all(torch.equal(each.argmax(0, keepdim=True), theirs) for each, theirs in zip(scores, expected))
+    rows = measure_interventions(model, [packed], [NONE, by_name('weights swapped'), ATTENTION_ZERO], 3)
+    right = sum((ours == sample.gt_sem_seg.data).sum().item() for ours, sample in zip(expected, samples))
+    assert len(expected[0].unique()) > 1
+    assert 0 < right < sum(each.numel() for each in expected)
+    assert rows[0]['change'] == 0
+    assert all(row['change'] > 0.1 for row in rows[1:])

@@ -196,6 +196,15 @@ def test_pair_scorer(joint, make_batch, reads):
     torch.testing.assert_close(scores.sum(1), torch.ones(2, 32, 48))
 
 
+def test_one_image_is_not_enough(joint, make_batch):
+    """Of a segmentor that reads more, no function of one image can be asked; the message says what can."""
+    luminance = make_batch()[0][:, 3:]
+    assert joint('fused').scorer()(luminance).shape == (2, 3, 32, 48)
+    for reads in READINGS[1:]:
+        with pytest.raises(ValueError, match=r'no function of one luminance image; ask pair_scorer\(\)'):
+            joint(reads).scorer()(luminance)
+
+
 def test_pair_scorer_of_merged_scores(joint, make_batch):
     model, (pairs, _) = joint(dict(type='views', merge='scores')), make_batch()
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """What a joint model's segmentor reads, and the segmentor as those see it who attribute it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from mmfusion.attribution import Attribution, Evidence
 
 from ..color import merge_luminance, split_luminance
+from ..fusion import FusionResult
 from ..normalization import Normalization
 from ..reading import Inputs, Reading
 from ..scorer import PairScorer, SegmentorScorer
@@ -24,6 +26,7 @@ class AttributedReading(BaseSegmentor):
         fusion (nn.Module): The fusion.
         segmentor (nn.Module): The segmentor.
         reading (Reading): What the segmentor reads.
+        refine (nn.Module | None): The refiner of its scores.
         color (str): 'rgb' or 'gray': whether a fused image has the chroma of the visible one.
         scorer_options (dict): Options of :class:`~mmfusion.models.scorer.SegmentorScorer`.
     """
@@ -33,6 +36,7 @@ class AttributedReading(BaseSegmentor):
     reading: Reading
     color: str
     scorer_options: dict[str, Any]
+    refine: Any
     mean: Tensor
     std: Tensor
     bgr: bool
@@ -107,8 +111,18 @@ class AttributedReading(BaseSegmentor):
         self.__dict__['_attribution_source'] = segmentor  # Past nn.Module, which would register it.
 
     def scorer(self, segmentor: nn.Module | None = None) -> SegmentorScorer:
-        """A segmentor (this model's by default) as a function of one luminance image, if it reads one image."""
-        return SegmentorScorer(segmentor or self.segmentor, self.normalize, **self.scorer_options)
+        """A segmentor (this model's by default) as a function of one luminance image.
+
+        It raises a ValueError when it is called for a segmentor that reads more than that; see :meth:`pair_scorer`.
+        """
+        prepare = self.normalize if self.reading.name == 'fused' else self._refuse_one_image
+        return SegmentorScorer(segmentor or self.segmentor, prepare, **self.scorer_options)
+
+    def _refuse_one_image(self, luminance: Tensor) -> Tensor:
+        raise ValueError(
+            f'the segmentor reads {self.reading.name!r} and is no function of one luminance image; ask pair_scorer() '
+            "and Attribution.joint_evidence, or attribute a model with reads='fused'"
+        )
 
     def pair_scorer(self, segmentor: nn.Module | None = None) -> PairScorer:
         """A segmentor (this model's by default) as a function of infrared and visible image, whatever it reads.
@@ -159,3 +173,38 @@ class AttributedReading(BaseSegmentor):
         return SegmentorScorer(
             segmentor or self.segmentor, prepare, merge=self.reading.merge_scores, **self.scorer_options
         )
+
+    # Segmentation --------------------------------------------------------------------------------------------------
+    @staticmethod
+    def _inputs(image: Tensor, result: FusionResult, pair: Pair) -> Inputs:
+        return Inputs(pair.visible, pair.ir, result.fused, image, result.weight_ir)
+
+    def segment(self, inputs: Tensor, image: Tensor, result: FusionResult, metas: list[dict]) -> Tensor:
+        """Scores of pairs that were fused, whatever the segmentor reads of them.
+
+        Args:
+            inputs (Tensor): Pairs (B, 4, H, W) in [0, 1].
+            image (Tensor): Their fused images, as from :meth:`fuse`.
+            result (FusionResult): Likewise.
+            metas (list[dict]): Meta information, one per pair.
+
+        Returns:
+            Tensor: Raw scores (B, C, H, W) at the size that the network saw.
+        """
+        return self._scores(image, result, Pair.split(inputs), metas, self.segmentor.inference)
+
+    def _scores(
+        self, image: Tensor, result: FusionResult, pair: Pair, metas: list[dict], infer: Callable[..., Tensor]
+    ) -> Tensor:
+        """Class scores (B, C, H, W) of whatever the segmentor reads, by its ``inference`` or ``encode_decode``."""
+        batch = self.compose(self._inputs(image, result, pair))
+        logits = infer(batch, metas * (len(batch) // len(image)))
+        return self._refined(self.reading.merge_scores(logits), result, pair)
+
+    def _refined(self, logits: Tensor, result: FusionResult, pair: Pair) -> Tensor:
+        """Scores at full resolution, corrected where there is a refiner."""
+        if self.refine is None:
+            return logits
+        features = None if result.features is None or not self.refine.feature_channels else result.features
+        inputs = torch.cat([pair.visible, pair.ir], dim=1)
+        return self.refine(logits, inputs, features, self.align_corners)

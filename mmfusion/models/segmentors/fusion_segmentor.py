@@ -1,6 +1,6 @@
 """Fusion and segmentation as one model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from mmfusion.registry import MODELS
 from ..color import merge_luminance
 from ..fusion import FusionResult
 from ..fusion.gate import GateOutput
-from ..reading import Inputs, Reading, silence
+from ..reading import Reading, silence
 from ..scorer import plain_metas
 from .attributed_reading import AttributedReading
 from .build import build_refiner, build_segmentor
@@ -223,10 +223,6 @@ class FusionSegmentor(AttributedReading):
         image = merge_luminance(result.fused, pair.chroma) if self.color == 'rgb' else result.fused
         return image, result
 
-    @staticmethod
-    def _inputs(image: Tensor, result: FusionResult, pair: Pair) -> Inputs:
-        return Inputs(pair.visible, pair.ir, result.fused, image, result.weight_ir)
-
     # Modes ---------------------------------------------------------------------------------------------------------
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Losses of fusion and segmentation.
@@ -300,14 +296,6 @@ class FusionSegmentor(AttributedReading):
                 losses[f'{name}.{key}' if name else key] = value
         return losses
 
-    def _refined(self, logits: Tensor, result: FusionResult, pair: Pair) -> Tensor:
-        """Scores at full resolution, corrected where there is a refiner."""
-        if self.refine is None:
-            return logits
-        features = None if result.features is None or not self.refine.feature_channels else result.features
-        inputs = torch.cat([pair.visible, pair.ir], dim=1)
-        return self.refine(logits, inputs, features, self.align_corners)
-
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum of the losses and the terms for the log; see :meth:`mmengine.model.BaseModel.parse_losses`.
 
@@ -343,14 +331,6 @@ class FusionSegmentor(AttributedReading):
         logits = self._scores(image, result, pair, metas, self.segmentor.inference)
         samples = self.postprocess_result(logits, data_samples)
         return attach_fusion(samples, image, result.weight_ir, stretch=self.stretch)
-
-    def _scores(
-        self, image: Tensor, result: FusionResult, pair: Pair, metas: list[dict], infer: Callable[..., Tensor]
-    ) -> Tensor:
-        """Class scores (B, C, H, W) of whatever the segmentor reads, by its ``inference`` or ``encode_decode``."""
-        batch = self.compose(self._inputs(image, result, pair))
-        logits = infer(batch, metas * (len(batch) // len(image)))
-        return self._refined(self.reading.merge_scores(logits), result, pair)
 
     def _read(self, inputs: Tensor) -> Tensor:
         """What the segmentor reads of a batch."""

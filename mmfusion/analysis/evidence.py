@@ -8,9 +8,10 @@ import torch
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
-from mmfusion.attribution import Scorer
+from mmfusion.attribution import LabelRegions, Scorer
 from mmfusion.models import FusionSegmentor
 from mmfusion.models.fusion import FusionResult
+from mmfusion.models.scorer import plain_metas
 
 from .labels import IGNORE
 from .scenes import SceneBatch
@@ -107,6 +108,25 @@ def distances(fused: Tensor, source: Tensor, labels: Tensor, num_classes: int) -
     """
     masks = labels[:, None] == torch.arange(num_classes, device=labels.device).view(1, -1, 1, 1)
     return 255 * ((fused - source).abs() * masks).sum((2, 3)) / masks.sum((2, 3)).clamp(min=1)
+
+
+def region_means(image: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Mean of an image in each region.
+
+    Args:
+        image (Tensor): (B, 1, H, W).
+        labels (Tensor): Class ids (B, H, W).
+        num_classes (int): Number of classes C.
+
+    Returns:
+        Tensor: (B, C); 0 for a class that a scene does not hold.
+
+    Examples:
+        >>> region_means(torch.tensor([[[[0.25, 0.75]]]]), torch.tensor([[[0, 0]]]), 2)
+        tensor([[0.5000, 0.0000]])
+    """
+    regions = LabelRegions.from_labels(labels, num_classes, IGNORE, check=False)
+    return regions.finish(regions.sums(image[:, 0]))
 
 
 def tabulate(values: Tensor, present: Tensor, daytimes: Sequence[str]) -> Table:
@@ -236,6 +256,9 @@ def observe(model: FusionSegmentor, batches: Iterable[SceneBatch], evidence: Seq
 def _look(model: FusionSegmentor, batch: SceneBatch, setting: Setting, num_classes: int, given: Tensor | None) -> _Seen:
     """Fuse one batch, with the labels that are given or with those that the model predicts."""
     result, labels = _fuse(model, batch, given)
+    if result.gate is not None:  # Its weights are what it has learned the shares to be.
+        shares = region_means(result.weight_ir, labels, num_classes)
+        return _Seen(result.fused, True, shares, presence(labels, num_classes))
     found = result.evidence
     if found is None:
         found = attribute(model.scorer(), replace(batch, labels=labels), setting, num_classes)
@@ -244,11 +267,14 @@ def _look(model: FusionSegmentor, batch: SceneBatch, setting: Setting, num_class
 
 def _fuse(model: FusionSegmentor, batch: SceneBatch, labels: Tensor | None) -> tuple[FusionResult, Tensor]:
     """What the fusion tells, and the labels (B, H, W) it took: those given, or predicted ones."""
-    result = model.fuse(batch.inputs, labels, ignore=batch.padding)[1]
+    image, result = model.fuse(batch.inputs, labels, ignore=batch.padding)
     if labels is not None:
         return result, labels
     if result.labels is not None:
         return result, result.labels
+    if result.gate is not None:
+        labels = model.segment(batch.inputs, image, result, plain_metas(batch.inputs)).argmax(1)
+        return result, labels if batch.padding is None else labels.masked_fill(batch.padding, IGNORE)
     # A fusion that needs none; these are what UAAFusion takes by default.
     return result, _predict_labels(model.scorer(), batch)
 

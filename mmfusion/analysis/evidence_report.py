@@ -116,6 +116,8 @@ def how_told(model: FusionSegmentor, model_setting: Setting, attributed: bool) -
     Returns:
         str: For readers of a table.
     """
+    if getattr(model.fusion, 'gate', None) is not None:
+        return "The gate's mean weight in the region; predicted labels are the model's own."
     used = 'as the fusion computes it'
     if not attributed:
         used = f'by the defaults of UAAFusion; {type(model.fusion).__name__} does not use it'

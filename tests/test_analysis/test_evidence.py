@@ -6,7 +6,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 
-from mmfusion.analysis.evidence import Stat, distances, observe, presence, tabulate, verdicts
+from mmfusion.analysis.evidence import Stat, distances, observe, presence, region_means, tabulate, verdicts
 from mmfusion.analysis.scenes import read_batches
 from mmfusion.analysis.share_settings import own_setting
 from mmfusion.apis import FusionInferencer
@@ -155,3 +155,20 @@ def test_fused_image_that_is_a_source(config, random_checkpoint):
     table = tabulate(share, presence(batch.labels, 4), batch.daytimes)
     for daytime in ('day', 'night'):
         assert [stat.mean for stat in one[daytime]] == pytest.approx([stat.mean for stat in table[daytime]], abs=1e-5)
+
+
+def test_shares_of_a_gate_are_its_weights(config, random_checkpoint):
+    path = config(dict(type='UAAFusion', weights='gate', num_stages=1, channels=4))
+    model, _, batches = load(path, random_checkpoint(path))
+    with torch.no_grad():
+        model.fusion.gate.tell.weight.zero_()
+        model.fusion.gate.tell.bias.copy_(torch.tensor([1.0, 0.0]))
+    seen = observe(model, batches, EVIDENCE)
+    assert seen.attributed
+    shares = [stat.mean for table in seen.shares.values() for row in table.values() for stat in row if stat]
+    assert len(shares) >= 8 and shares == pytest.approx([1 / (1 + np.exp(-1))] * len(shares), abs=1e-5)
+
+
+def test_region_means_by_hand():
+    image, labels = torch.tensor([[[[0.0, 0.5], [1.0, 0.25]]]]), torch.tensor([[[0, 0], [2, 255]]])
+    torch.testing.assert_close(region_means(image, labels, 3), torch.tensor([[0.25, 0.0, 1.0]]))

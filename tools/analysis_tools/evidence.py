@@ -2,8 +2,8 @@
 
 Told for a trained model on unseen scenes (the config's test data), by time of day where the data set has one:
 
-1. the share of the infrared image in the evidence for each class, as the model's fusion computes it, for given labels
-   and for those that it takes when none are given;
+1. the share of the infrared image in the evidence for each class, as the model's fusion computes it or as its gate has
+   learned it, for given labels and for those that it takes when none are given;
 2. whether the fused image follows: its distance to both sources inside each class's region, given labels;
 3. whether the shares meet the targets: above 0.6 where only infrared holds the evidence, below 0.2 where only visible
    does, 0.4..0.6 for the background, which both show;

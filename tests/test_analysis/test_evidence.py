@@ -166,7 +166,9 @@ def test_shares_of_a_gate_are_its_weights(config, random_checkpoint):
     seen = observe(model, batches, EVIDENCE)
     assert seen.attributed
     shares = [stat.mean for table in seen.shares.values() for row in table.values() for stat in row if stat]
-    assert len(shares) >= 8 and shares == pytest.approx([1 / (1 + np.exp(-1))] * len(shares), abs=1e-5)
+    assert len(shares) >= 8
+    # Means over some thousand pixels in float32.
+    assert shares == pytest.approx([1 / (1 + np.exp(-1))] * len(shares), abs=5e-5)
 
 
 def test_region_means_by_hand():

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -34,6 +35,7 @@ class FusionGate(BaseModule):
     Args:
         channels (int): Feature channels.
         dilations (tuple[int, ...]): One convolution each; together they see some 60 pixels around.
+        norm_cfg (dict, optional): Config of the norms; batch norm by default.
         init_cfg (dict, optional): mmengine's initialisation config.
 
     Raises:
@@ -47,7 +49,11 @@ class FusionGate(BaseModule):
     """
 
     def __init__(
-        self, channels: int = 16, dilations: tuple[int, ...] = (1, 2, 4, 8), init_cfg: dict | None = None
+        self,
+        channels: int = 16,
+        dilations: tuple[int, ...] = (1, 2, 4, 8),
+        norm_cfg: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if channels < 1:
@@ -58,8 +64,11 @@ class FusionGate(BaseModule):
         width = 4
         for dilation in dilations:
             layers += [
-                nn.Conv2d(width, channels, 3, padding=dilation, dilation=dilation, padding_mode='replicate'),
-                nn.PReLU(channels),
+                nn.Conv2d(
+                    width, channels, 3, padding=dilation, dilation=dilation, padding_mode='replicate', bias=False
+                ),
+                build_norm_layer(norm_cfg or dict(type='BN'), channels)[1],
+                nn.ReLU(),
             ]
             width = channels
         self.body = nn.Sequential(*layers)

@@ -160,7 +160,7 @@ def taught(labels):
 
 def test_learns_a_rule():
     torch.manual_seed(0)
-    gate, loss = FusionGate(channels=8), GateLoss(balance=1.0)
+    gate, loss = FusionGate(channels=8), GateLoss(balance=1.0, loss_weight=1.0)
     optimizer = torch.optim.Adam(gate.parameters(), lr=1e-2)
     for step in range(120):
         ir, vi, labels = scenes(4, seed=step)

@@ -14,6 +14,10 @@ from mmfusion.registry import MODELS
 from ..precision import at_least_float32
 
 
+# Never changed.
+_NORM = dict(type='BN')
+
+
 class GateOutput(NamedTuple):
     """What a gate tells of a batch of pairs."""
 
@@ -28,14 +32,16 @@ class FusionGate(BaseModule):
     """Small network on the pair that says what attribution would say, smoothly and without a segmentor.
 
     Attribution needs labels and several passes of the segmentor. The gate sees the pair alone; while training it is
-    taught what attribution finds in the true regions (:class:`GateLoss`). So what it does to the fused image is the
-    same in training and in deployment, and labels reach a loss only, never an image. Beside the luminance of both
+    taught what attribution finds in the true regions (:class:`GateLoss`). So the fused image is made in the same way in
+    training and in deployment, and labels reach a loss only, never an image. Beside the luminance of both
     sources it sees their local contrast, since brightness by itself is no evidence. It works at half of the resolution.
 
     Args:
         channels (int): Feature channels.
         dilations (tuple[int, ...]): One convolution each; together they see some 60 pixels around.
-        norm_cfg (dict, optional): Config of the norms; batch norm by default.
+        norm_cfg (dict, optional): Config of the norms behind the convolutions: batch norm by default, with which it
+            learns in a few hundred iterations what takes it many more without. None for none: then a pair has the very
+            same weights in training and in deployment, whatever else is in its batch.
         init_cfg (dict, optional): mmengine's initialisation config.
 
     Raises:
@@ -52,7 +58,7 @@ class FusionGate(BaseModule):
         self,
         channels: int = 16,
         dilations: tuple[int, ...] = (1, 2, 4, 8),
-        norm_cfg: dict | None = None,
+        norm_cfg: dict | None = _NORM,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -63,13 +69,10 @@ class FusionGate(BaseModule):
         layers: list[nn.Module] = []
         width = 4
         for dilation in dilations:
-            layers += [
-                nn.Conv2d(
-                    width, channels, 3, padding=dilation, dilation=dilation, padding_mode='replicate', bias=False
-                ),
-                build_norm_layer(norm_cfg or dict(type='BN'), channels)[1],
-                nn.ReLU(),
-            ]
+            layers.append(nn.Conv2d(width, channels, 3, padding=dilation, dilation=dilation, padding_mode='replicate'))
+            if norm_cfg is not None:
+                layers.append(build_norm_layer(norm_cfg, channels)[1])
+            layers.append(nn.PReLU(channels))
             width = channels
         self.body = nn.Sequential(*layers)
         self.tell = nn.Conv2d(channels, 2, 1)

@@ -241,7 +241,8 @@ class UAAFusion(BaseFusion):
         evidence: Evidence | None,
     ) -> FusionResult:
         """Fuse by what the gate tells. Labels have no say."""
-        weight_ir = (0.5 + strength * (gate.share.sigmoid() - 0.5)).to(ir)
+        share = gate.share.sigmoid().to(ir)
+        weight_ir = share if strength == 1 else 0.5 + strength * (share - 0.5)
         attend: Callable[[Tensor], Tensor] | None = None
         if self.attention == 'gate':
 

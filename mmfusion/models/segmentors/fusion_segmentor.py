@@ -287,7 +287,8 @@ class FusionSegmentor(AttributedReading):
                 logits = output.logits(self.out_channels)
                 if logits is None:  # A head that gives something else while it trains.
                     logits = self.segmentor.encode_decode(batch, [sample.metainfo for sample in samples])
-                fine = self._refined(logits[: len(data_samples)], result, pair)
+                # Scores of views meet as in a prediction; of fused image and sources, the fused image's come first.
+                fine = self._refined(self.reading.merge_scores(logits)[: len(data_samples)], result, pair)
                 found = {**found, **refined_losses(self.decode_head, fine, data_samples, list(self.loss_refined))}
             for key, value in found.items():
                 if 'loss' in key:

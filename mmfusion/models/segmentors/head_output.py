@@ -33,6 +33,7 @@ class HeadOutput:
     def __enter__(self) -> 'HeadOutput':
         # mmseg's heads call their own `forward`, past the hooks of a module.
         forward = self.head.forward
+        self._own = self.head.__dict__.get('forward')  # One that somebody compiled or wrapped.
 
         def noting(*args: Any, **kwargs: Any) -> Any:
             self.output = forward(*args, **kwargs)
@@ -44,7 +45,10 @@ class HeadOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        del self.head.__dict__['forward']
+        if self._own is None:
+            del self.head.__dict__['forward']
+        else:
+            self.head.__dict__['forward'] = self._own
 
     def logits(self, channels: int) -> Tensor | None:
         """Scores of so many channels (B, C, h, w); None if the head said something else."""

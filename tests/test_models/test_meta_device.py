@@ -11,8 +11,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from mmfusion.models import AttributionFusionLoss, FusionDataPreProcessor, JointGradientLoss, MemoryUnfoldingHead
-from mmfusion.models.color import merge_luminance, split_luminance
+from mmfusion.models import FusionDataPreProcessor, MemoryUnfoldingHead
 from mmfusion.models.geometry import restore_logits
 from mmfusion.models.scorer import SegmentorScorer
 from mmfusion.models.segmentors.fused_prediction import attach_fusion, padding_mask, stretch_range
@@ -102,41 +101,7 @@ def test_preprocessor_that_is_told_to_wait():
         FusionDataPreProcessor(non_blocking=False).to(META)(_pairs(), True)
 
 
-# Losses --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize('reduction', ['mean', 'sum', 'none'])
-@pytest.mark.parametrize('form', ['objective', 'released'])
-def test_fidelity_loss(form, reduction):
-    fused = _image().requires_grad_()
-    with no_synchronisation():
-        losses = AttributionFusionLoss(0.7, form, reduction)(fused, _image(), _image(), _image(), _image())
-        sum(value.sum() for value in losses.values()).backward()
-    assert _on_meta(fused.grad, *losses.values())
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize('reduction', ['mean', 'sum', 'none'])
-@pytest.mark.parametrize('padding', ['replicate', 'zeros'])
-def test_gradient_loss(padding, reduction, dtype):
-    fused = _image(dtype=dtype).requires_grad_()
-    with no_synchronisation():
-        (loss,) = JointGradientLoss(0.7, padding, reduction)(fused, _image(), _image()).values()
-        loss.sum().backward()
-    assert _on_meta(fused.grad, loss)
-    assert (fused.grad.dtype, loss.dtype) == (dtype, torch.float32)
-
-
-# Colours, the head, the scorer ---------------------------------------------------------------------------------------
-
-
-def test_luminance():
-    rgb = _image(3).requires_grad_()
-    with no_synchronisation():
-        luminance, chroma = split_luminance(rgb)
-        merged = merge_luminance(luminance, chroma)
-        merged.sum().backward()
-    assert _on_meta(luminance, chroma, merged, rgb.grad)
+# The head, the scorer ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

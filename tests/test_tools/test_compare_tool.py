@@ -181,7 +181,7 @@ def test_dry_run_and_report_only(bench):
     assert not bench.work_dir.exists()
     assert [line.split()[0] for line in out.splitlines() if '_s1' in line.split()[-1]] == ['train'] * 3
     assert '/test.py ' in out
-    assert '/work/ours_u_s_a-8x8_s1/CHECKPOINT --work-dir' in out
+    assert f'{bench.work_dir / "ours_u_s_a-8x8_s1" / "CHECKPOINT"} --work-dir' in out
     code, out, _ = bench('--report-only')
     assert (code, bench.calls()) == (0, [])
     assert out.count('| - |') == 6

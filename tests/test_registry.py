@@ -19,6 +19,7 @@ OURS = dict(
         'FusionSegmentor',
         'FusionDataPreProcessor',
         'AverageFusion',
+        'LaplacianPyramidFusion',
         'MaximumFusion',
         'VisibleOnly',
         'InfraredOnly',

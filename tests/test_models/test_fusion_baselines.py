@@ -1,7 +1,16 @@
+import cv2
+import numpy as np
 import pytest
 import torch
 
-from mmfusion.models import AverageFusion, ConcatenationFusion, InfraredOnly, MaximumFusion, VisibleOnly
+from mmfusion.models import (
+    AverageFusion,
+    ConcatenationFusion,
+    InfraredOnly,
+    LaplacianPyramidFusion,
+    MaximumFusion,
+    VisibleOnly,
+)
 from mmfusion.registry import MODELS
 
 RULES = {
@@ -10,7 +19,7 @@ RULES = {
     VisibleOnly: lambda ir, vi: (vi, torch.zeros_like(ir)),
     InfraredOnly: lambda ir, vi: (ir, torch.ones_like(ir)),
 }
-ALL = [*RULES, ConcatenationFusion]
+ALL = [*RULES, ConcatenationFusion, LaplacianPyramidFusion]
 
 
 @pytest.fixture
@@ -39,6 +48,52 @@ def test_rule(fusion_type, pair):
     assert result.region_vi is None
     assert result.labels is None
     assert result.attention == []
+
+
+def by_opencv(ir, vi, levels):
+    """Of two images (H, W); OpenCV makes the levels."""
+    if levels == 0 or min(ir.shape) <= 2:
+        return (ir + vi) / 2
+    smaller = [cv2.pyrDown(image) for image in (ir, vi)]
+    first, second = (
+        image - cv2.resize(down, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        for image, down in zip((ir, vi), smaller)
+    )
+    rest = cv2.resize(by_opencv(*smaller, levels - 1), ir.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return rest + np.where(np.abs(first) > np.abs(second), first, second)
+
+
+@pytest.mark.parametrize('levels', [1, 3, 6])
+@pytest.mark.parametrize('size', [(32, 48), (33, 45), (5, 9)])
+def test_laplacian_pyramid_by_opencv(levels, size):
+    ir, vi = (0.3 + 0.4 * torch.rand(2, 2, 1, *size, generator=torch.Generator().manual_seed(0))).unbind()
+    found = LaplacianPyramidFusion(levels=levels)(ir, vi, refuse).fused
+    for ours, *sources in zip(found, ir, vi):
+        expected = by_opencv(*(source[0].numpy() for source in sources), levels)
+        np.testing.assert_allclose(ours[0].numpy(), expected.clip(0, 1), atol=1e-5)
+
+
+def test_laplacian_pyramid_keeps_details_of_both():
+    """A fine pattern that one image has, and a coarse one that the other has: nearly at their full contrast."""
+    x = torch.arange(64.0)
+    fine = 0.5 + 0.1 * torch.cos(torch.pi * x).expand(1, 1, 64, 64)
+    coarse = 0.5 + 0.1 * torch.cos(torch.pi * x / 8).expand(1, 1, 64, 64)
+    fused = LaplacianPyramidFusion(levels=5)(fine, coarse).fused
+    average = AverageFusion()(fine, coarse).fused
+    inside = (..., slice(16, 48), slice(16, 48))
+    error, of_average = ((image - (fine + coarse - 0.5))[inside].abs().max() for image in (fused, average))
+    assert error < 0.25 * of_average
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (2, 2), (3, 3)])
+def test_laplacian_pyramid_of_tiny_images(size):
+    ir, vi = torch.rand(2, 1, 1, *size)
+    fused = LaplacianPyramidFusion(levels=8)(ir, vi).fused
+    assert fused.shape == ir.shape
+    if min(size) <= 2:
+        torch.testing.assert_close(fused, (ir + vi) / 2)
+    with pytest.raises(ValueError, match='levels must be at least 1, got 0'):
+        LaplacianPyramidFusion(levels=0)
 
 
 def test_concatenation_is_two_convolutions(pair):

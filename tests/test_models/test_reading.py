@@ -57,15 +57,36 @@ def test_views_stand_side_by_side():
     assert torch.equal(turned, torch.cat([doubled(given.infrared), 2 * given.visible], 1))
 
 
-@pytest.mark.parametrize('views', [('fused', 'visible', 'infrared'), ('infrared', 'fused'), ('visible', 'infrared')])
+@pytest.mark.parametrize(
+    'views',
+    [
+        ('fused', 'visible', 'infrared'),
+        ('infrared', 'fused'),
+        ('visible', 'infrared'),
+        ('pair+fused', 'infrared'),
+        ('visible', 'pair'),
+    ],
+)
 def test_weights_of_views(views):
-    """The fused image counts as much as both sensors together, and these by the fusion's weights."""
-    read, given = compose(dict(views=views, merge='weights')), inputs()
-    raw = dict(fused=torch.ones(2, 1, 6, 8), infrared=given.weight_ir, visible=1 - given.weight_ir)
-    total = sum(raw[name] for name in views)
-    expected = torch.cat([raw[name] / total for name in views], 1)
-    torch.testing.assert_close(read[:, 3 * len(views) :], expected)
-    torch.testing.assert_close(read[:, 3 * len(views) :].sum(1), torch.ones(2, 6, 8))
+    """A view of both sensors counts as much as each by itself together, and these by the fusion's weights."""
+    read, given = compose(dict(views=views, merge='weights', shared=False)), inputs()
+    both = torch.ones(2, 1, 6, 8)
+    raw = [dict(infrared=given.weight_ir, visible=1 - given.weight_ir).get(name, both) for name in views]
+    expected = torch.cat([each / sum(raw) for each in raw], 1)
+    torch.testing.assert_close(read[:, -len(views) :], expected)
+    torch.testing.assert_close(read[:, -len(views) :].sum(1), torch.ones(2, 6, 8))
+
+
+def test_views_of_more_channels():
+    read = compose(dict(views=('pair+fused', 'infrared'), shared=False))
+    assert torch.equal(read, torch.cat([compose('pair+fused'), doubled(inputs().infrared)], 1))
+    reading = Reading.of(dict(views=('pair', 'fused+infrared')))  # As many channels: one backbone can read both.
+    assert reading.added == ('infrared',)
+    assert torch.equal(
+        reading.compose(inputs(), doubled, shifted), torch.cat([compose('pair'), compose('fused+infrared')], 1)
+    )
+    scores = compose(dict(views=('pair', 'fused+infrared'), merge='scores'))
+    assert torch.equal(scores, torch.cat([compose('pair'), compose('fused+infrared')]))
 
 
 def test_views_whose_scores_are_merged_are_a_batch():
@@ -97,6 +118,8 @@ def test_uses_fused(name):
     same = torch.equal(*(reading.compose(each, doubled, shifted) for each in (given, other)))
     assert reading.uses_fused == (not same)
     assert not Reading('views', views=('visible', 'infrared')).uses_fused
+    assert not Reading('views', views=('visible', 'pair'), shared=False).uses_fused
+    assert Reading('views', views=('pair+fused', 'infrared'), shared=False).uses_fused
 
 
 @pytest.mark.parametrize('color', ['rgb', 'gray'])
@@ -123,6 +146,7 @@ def test_inputs_before_any_fusion(color):
             "unknown merge 'maximum'; choose one of mean, weights, scores",
         ),
         (dict(type='views', merge='scores', shared=False), ValueError, 'takes one segmentor for all views'),
+        (dict(type='views', views=('pair', 'infrared')), ValueError, 'different numbers of channels: set shared=False'),
         (dict(type='views', weights=1), TypeError, 'options are views, merge and shared'),
         (dict(type='pair', merge='mean'), TypeError, 'for the type views'),
     ],
@@ -179,6 +203,38 @@ def test_a_backbone_of_one_channel(joint, make_batch, reads):
         torch.testing.assert_close(seen[0][:, :1], visible)
     model.train().parse_losses(model.loss(pairs, samples))[0].backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_backbones_for_views_of_different_channels(joint, make_batch, tmp_path):
+    """Pretrained weights fit each: where channels are added they are extended, and the fused one has no effect yet."""
+    reads = dict(type='views', views=('infrared', 'pair+fused'), shared=False)
+    plain, (pairs, samples) = joint('fused'), make_batch()
+    torch.save(plain.segmentor.backbone.state_dict(), tmp_path / 'backbone.pth')
+    model = joint(reads)
+    backbone = model.segmentor.backbone
+    pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'backbone.pth'))
+    for one in (backbone.backbone, *backbone.others):
+        one.init_cfg, one._is_init = pretrained, False
+    model.init_weights()
+    with torch.no_grad():
+        visible, infrared = model.normalize(pairs[:, :3]), model.normalize(pairs[:, 3:])
+        channel = model._normalize_channel(pairs[:, 3:])
+        of_infrared = plain.segmentor.backbone(infrared)
+        for luminance in (torch.zeros_like(channel), 9 * torch.ones_like(channel)):
+            found = backbone(torch.cat([infrared, visible, channel, luminance], 1))
+            of_pair = backbone.others[0](torch.cat([visible, channel, 0 * channel], 1))
+            for ours, first, second in zip(found, of_infrared, of_pair, strict=True):
+                torch.testing.assert_close(ours, (first + second) / 2)
+        assert torch.equal(
+            backbone.others[0].state_dict()[(name := first_weight(plain.segmentor.backbone))][:, :3],
+            plain.segmentor.backbone.state_dict()[name],
+        )
+    model.train().parse_losses(model.loss(pairs, samples))[0].backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def first_weight(backbone):
+    return next(name for name, weight in backbone.state_dict().items() if weight.dim() == 4)
 
 
 @pytest.mark.parametrize('reads', READINGS)

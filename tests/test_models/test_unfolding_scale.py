@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmfusion.models import MemoryUnfoldingHead, UAAFusion
-from mmfusion.models.fusion.unfolding_head import Unfolding, fold, unfold
+from mmfusion.models.fusion.squares import blend, fold, unfold
+from mmfusion.models.fusion.unfolding_head import Unfolding
 
 F64 = torch.float64
 
@@ -45,6 +46,41 @@ def test_where_a_pixel_goes():
     folded = fold(image, 2)
     for y, x in torch.cartesian_prod(torch.arange(4), torch.arange(6)).tolist():
         assert folded[0, 2 * (y % 2) + x % 2, y // 2, x // 2] == image[0, 0, y, x]
+
+
+# No grid -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize('scale', [1, 2, 3])
+def test_what_repeats_from_square_to_square_vanishes(scale):
+    square = torch.randn(1, scale**2, 1, 1, dtype=F64, generator=torch.Generator().manual_seed(0))
+    blended = blend(unfold(square.expand(-1, -1, 6, 7), scale), scale)
+    inside = blended[..., scale:-scale, scale:-scale]
+    torch.testing.assert_close(inside, square.mean().expand_as(inside))
+
+
+@pytest.mark.parametrize('scale', [1, 2, 3])
+def test_what_changes_evenly_stays(scale):
+    y, x = torch.meshgrid(torch.arange(12.0, dtype=F64), torch.arange(15.0, dtype=F64), indexing='ij')
+    plane = (3 * x - 2 * y + 5)[None, None]
+    inside = (..., *[slice(scale, -scale)] * 2)
+    torch.testing.assert_close(blend(plane, scale)[inside], plane[inside])
+
+
+def grid(image, scale=2):
+    """How much the pixels of squares differ on average, by their places in the square."""
+    return fold(image, scale).mean((0, 2, 3)).std()
+
+
+@pytest.mark.parametrize('residual', [True, False])
+def test_no_grid_in_an_image(residual):
+    """Filters that differ from pixel to pixel of a square, as after a short training."""
+    head = build(residual=residual)
+    with torch.no_grad():
+        for stage in head.stages:
+            stage.reconstruct[-1].bias.copy_(torch.tensor([0.4, -0.4, 0.2, 0.0]))
+    flat = torch.full((1, 1, 16, 20), 0.5, dtype=F64)
+    found = grid(head(flat, flat, flat, flat)[0][..., 4:-4, 4:-4])
+    # A network that paints the image anew paints its detail with those filters, grid and all.
+    assert found < 1e-9 if residual else found > 0.01
 
 
 # Shapes --------------------------------------------------------------------------------------------------------------
@@ -208,7 +244,7 @@ def test_features_of_the_last_stage(memory):
     halves = []
     last.register_forward_pre_hook(lambda module, args: halves.append(args[0]))
     found = head.cascade(*images)
-    change = unfold(last.reconstruct(found.features), 2)
+    change = blend(unfold(last.reconstruct(found.features), 2), 2)
     torch.testing.assert_close(found.fused, (halves[0].logit(1e-3) + change).sigmoid())
 
 

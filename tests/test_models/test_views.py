@@ -86,6 +86,24 @@ def test_all_backbones_start_from_the_same_weights(tmp_path):
         assert torch.equal(one.conv.weight, backbone(seed=5).conv.weight)
 
 
+def test_views_of_different_channels():
+    class Wide(Backbone):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(5, 4, 3, padding=1)
+
+    model = ViewsBackbone(backbone(), 2, shared=False, added=[0, 2])
+    torch.manual_seed(1)
+    model.others[0] = Wide()
+    view, wide = images(1)[0], torch.rand(2, 5, 8, 12)
+    expected = [(a + b) / 2 for a, b in zip(model.backbone(view), model.others[0](wide))]
+    for ours, theirs in zip(model(torch.cat([view, wide], 1)), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    before = model.others[0].conv.weight.clone()
+    model.init_weights()  # Which makes no copies then.
+    assert model.others[0].conv.weight.shape == before.shape
+
+
 def test_shared_batch_norms_see_one_mixed_distribution():
     one = backbone(norm=True)
     ViewsBackbone(one, 2).train()(torch.cat(images(2), 1))
@@ -95,5 +113,9 @@ def test_shared_batch_norms_see_one_mixed_distribution():
 def test_refusals():
     with pytest.raises(ValueError, match='at least two views to merge, got 1'):
         ViewsBackbone(nn.Identity(), 1)
+    with pytest.raises(ValueError, match=r'2 views through one backbone, got \[1, 0\]'):
+        ViewsBackbone(nn.Identity(), 2, added=[1, 0])
+    with pytest.raises(ValueError, match=r'2 views through backbones of their own, got \[1\]'):
+        ViewsBackbone(nn.Identity(), 2, added=[1], shared=False)
     with pytest.raises(ValueError, match="unknown merge 'sum'; choose one of mean, weights"):
         ViewsBackbone(nn.Identity(), 2, merge='sum')

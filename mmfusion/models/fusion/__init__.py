@@ -1,7 +1,14 @@
 """Fusions: infrared and visible luminance in, fused luminance out."""
 
 from .base import BaseFusion, FusionResult
-from .baselines import AverageFusion, ConcatenationFusion, InfraredOnly, MaximumFusion, VisibleOnly
+from .baselines import (
+    AverageFusion,
+    ConcatenationFusion,
+    InfraredOnly,
+    LaplacianPyramidFusion,
+    MaximumFusion,
+    VisibleOnly,
+)
 from .gate import FusionGate, GateLoss, GateOutput
 from .memory import ConvLSTMCell, ConvUnit
 from .uaafusion import UAAFusion
@@ -18,6 +25,7 @@ __all__ = [
     'GateLoss',
     'GateOutput',
     'InfraredOnly',
+    'LaplacianPyramidFusion',
     'MaximumFusion',
     'MemoryUnfoldingHead',
     'UAAFusion',

@@ -15,6 +15,7 @@ from mmfusion.registry import MODELS
 from ..compilation import shared_compiled
 from ..precision import at_least_float32
 from .memory import ConvLSTMCell, ConvUnit, State
+from .squares import blend, fold, unfold
 
 # Sources may be exactly black or white, where the logit is infinite. A quarter of an 8-bit grey level is invisible.
 _LOGIT_EPS = 1e-3
@@ -72,47 +73,15 @@ class _Stage(nn.Module):
         # The attention is float32. The features keep their type, else autocast ends here.
         new_short = merged + self.refine(merged) * gate.to(merged.dtype)
         change = unfold(at_least_float32(self.reconstruct(new_short)), self.scale)
-        fused = (at_least_float32(half).logit(_LOGIT_EPS) + change if self.residual else change).sigmoid()
+        if self.residual:
+            # The detail is in the data step's result. What differs between the channels of a square would be a grid.
+            change = at_least_float32(half).logit(_LOGIT_EPS) + blend(change, self.scale)
+        fused = change.sigmoid()
         if self.cell is None:
             # Nobody comes after the last stage: what it knows is for whoever reads features.
             return fused, long, new_short if self.last else short, state
         state = self.cell(self.memory_in(torch.cat([features, merged, new_short], dim=1)), state)
         return fused, self.memory_out(state[0]), new_short, state
-
-
-def fold(image: Tensor, scale: int) -> Tensor:
-    """Pixels of a square as channels: nothing is lost, and what follows works on fewer places.
-
-    Args:
-        image (Tensor): (B, C, H, W), sides divisible by ``scale``.
-        scale (int): Side of a square in pixels.
-
-    Returns:
-        Tensor: (B, C * scale^2, H / scale, W / scale).
-
-    Examples:
-        >>> fold(torch.arange(4.0).view(1, 1, 2, 2), 2).flatten().tolist()
-        [0.0, 1.0, 2.0, 3.0]
-    """
-    return image if scale == 1 else F.pixel_unshuffle(image, scale)
-
-
-def unfold(image: Tensor, scale: int) -> Tensor:
-    """The inverse of :func:`fold`.
-
-    Args:
-        image (Tensor): (B, C * scale^2, H, W).
-        scale (int): Side of a square in pixels.
-
-    Returns:
-        Tensor: (B, C, H * scale, W * scale).
-
-    Examples:
-        >>> image = torch.rand(1, 1, 4, 6)
-        >>> torch.equal(unfold(fold(image, 2), 2), image)
-        True
-    """
-    return image if scale == 1 else F.pixel_shuffle(image, scale)
 
 
 @MODELS.register_module()
@@ -135,7 +104,8 @@ class MemoryUnfoldingHead(BaseModule):
         scale (int): Side in pixels of the squares that features have one place for. 1 is the paper's: features at the
             resolution of the images. With 2, they are at half of it, for a quarter of the work; the squares' pixels
             are channels of what goes in and comes out, so that no detail is lost, and data steps are at the full
-            resolution in any case.
+            resolution in any case. With ``residual``, what a stage changes is blended across the squares, so that they
+            leave no grid in the image.
         alpha (float): Step size :math:`\alpha_k` of every stage at first; it is learned. 0.001 in the release, which
             throws the data step away.
         data_step (bool): Take the data step. Off in the released network.

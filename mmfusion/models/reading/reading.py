@@ -16,12 +16,15 @@ from .views import MERGES, ViewsBackbone
 # stem treats it (see `stem.inflate`).
 _STACKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     'fused': ('fused', ()),
+    'visible': ('visible', ()),
+    'infrared': ('infrared', ()),
     'pair': ('visible', (('infrared', 'mean'),)),
     'fused+infrared': ('fused', (('infrared', 'mean'),)),
     'pair+fused': ('visible', (('infrared', 'mean'), ('luminance', 'zero'))),
 }
-READINGS = (*_STACKS, 'views')
-VIEWS = ('fused', 'visible', 'infrared')
+READINGS = ('fused', 'pair', 'fused+infrared', 'pair+fused', 'views')
+VIEWS = tuple(_STACKS)
+_DEFAULT_VIEWS = ('fused', 'visible', 'infrared')
 
 
 @dataclass
@@ -80,11 +83,12 @@ class Reading:
             infrared one as a further channel; 'pair+fused' the pair and the fused luminance as one channel more, which
             has no effect at first, so that training starts from early fusion. 'views' are several images, each by
             itself, whose features are merged.
-        views (tuple[str, ...]): For 'views': which ones, of 'fused', 'visible' and 'infrared'.
-        merge (str): For 'views': 'mean' or 'weights' merge features, the latter by the fusion's weights (the fused
-            image counts as much as the two together); 'scores' is the mean of the probabilities that a segmentor of one
-            image gives for each view.
-        shared (bool): For 'views': one backbone for all of them, or one each.
+        views (tuple[str, ...]): For 'views': which ones, of 'fused', 'visible', 'infrared', and the readings of more
+            channels above, such as ``('pair+fused', 'infrared')``.
+        merge (str): For 'views': 'mean' or 'weights' merge features, the latter by the fusion's weights (a view of both
+            sensors counts as much as the two together); 'scores' is the mean of the probabilities that a segmentor of
+            one image gives for each view.
+        shared (bool): For 'views': one backbone for all of them, which then have equally many channels, or one each.
 
     Raises:
         ValueError: An option is unknown, or there is no segmentor that could do what they ask for.
@@ -95,7 +99,7 @@ class Reading:
     """
 
     name: str = 'fused'
-    views: tuple[str, ...] = VIEWS
+    views: tuple[str, ...] = _DEFAULT_VIEWS
     merge: str = 'mean'
     shared: bool = True
 
@@ -106,6 +110,10 @@ class Reading:
             raise ValueError(f'views must be at least two different ones of {", ".join(VIEWS)}, got {self.views!r}')
         if self.merge not in (*MERGES, 'scores'):
             raise ValueError(f'unknown merge {self.merge!r}; choose one of {", ".join((*MERGES, "scores"))}')
+        if self.name == 'views' and self.shared and len({_plan(view) for view in self.views}) > 1:
+            raise ValueError(
+                f'views {self.views!r} have different numbers of channels: set shared=False, a backbone for each'
+            )
         if self.merge == 'scores' and not self.shared:
             raise ValueError("merge='scores' takes one segmentor for all views; leave out shared=False")
 
@@ -138,7 +146,8 @@ class Reading:
     @property
     def added(self) -> tuple[str, ...]:
         """tuple[str, ...]: Channels beyond those that the segmentor was made for."""
-        return () if self.name == 'views' else tuple(name for name, _ in _STACKS[self.name][1])
+        names = self.views if self.name == 'views' else (self.name,)
+        return tuple(dict.fromkeys(name for view in names for name, _ in _STACKS[view][1]))
 
     @property
     def merges_features(self) -> bool:
@@ -153,7 +162,7 @@ class Reading:
     @property
     def uses_fused(self) -> bool:
         """bool: Whether the fused image has an effect on what is read."""
-        return 'fused' in self.views if self.name == 'views' else self.name != 'pair'
+        return any('fused' in view for view in self.views) if self.name == 'views' else self.name != 'pair'
 
     def adapt(self, segmentor: nn.Module, channels: int) -> None:
         """Change a segmentor in place, so that it can read this.
@@ -165,18 +174,22 @@ class Reading:
         Raises:
             ValueError: The segmentor has no backbone, or that cannot be extended.
         """
-        plan = () if self.name == 'views' else tuple(word for _, word in _STACKS[self.name][1])
-        if not plan and not self.merges_features:
+        plans = [_plan(view) for view in (self.views if self.name == 'views' else (self.name,))]
+        if not any(plans) and not self.merges_features:
             return
         owner: Any = segmentor
         if not isinstance(getattr(owner, 'backbone', None), nn.Module):
             raise ValueError(
                 f"{type(segmentor).__name__} has no backbone that could read {self.name!r}; use reads='fused'"
             )
-        if plan:
-            extend_stem(owner.backbone, channels, plan)
-        else:
-            owner.backbone = ViewsBackbone(owner.backbone, len(self.views), self.merge, self.shared)
+        backbones = [owner.backbone]
+        if self.merges_features:
+            added = [len(plan) for plan in plans]
+            owner.backbone = ViewsBackbone(owner.backbone, len(self.views), self.merge, self.shared, added)
+            backbones.extend(owner.backbone.others)
+        for backbone, plan in zip(backbones, plans, strict=False):
+            if plan:
+                extend_stem(backbone, channels, plan)
 
     def compose(
         self, inputs: Inputs, normalize: Callable[[Tensor], Tensor], normalize_channel: Callable[[Tensor], Tensor]
@@ -191,11 +204,15 @@ class Reading:
         Returns:
             Tensor: (B, C, H, W); (V * B, C, H, W), view after view, where their scores are merged.
         """
-        if self.name != 'views':
-            first, added = _STACKS[self.name]
+
+        def stack(view: str) -> Tensor:
+            first, added = _STACKS[view]
             extra = [normalize_channel(getattr(inputs, name)) for name, _ in added]
             return torch.cat([normalize(inputs.image(first)), *extra], dim=1)
-        views = [normalize(inputs.image(name)) for name in self.views]
+
+        if self.name != 'views':
+            return stack(self.name)
+        views = [stack(view) for view in self.views]
         if self.merge == 'scores':
             return torch.cat(views)
         if self.merge == 'weights':
@@ -228,6 +245,11 @@ class Reading:
     def _weights(self, inputs: Inputs) -> Tensor:
         """Weights of the views (B, V, H, W), which add to one."""
         infrared = inputs.weight_ir
-        raw = {'fused': torch.ones_like(infrared), 'infrared': infrared, 'visible': 1 - infrared}
-        weights = torch.cat([raw[name] for name in self.views], dim=1)
+        of_one_sensor = {'infrared': infrared, 'visible': 1 - infrared}
+        weights = torch.cat([of_one_sensor.get(view, torch.ones_like(infrared)) for view in self.views], dim=1)
         return weights / weights.sum(1, keepdim=True).clamp(min=torch.finfo(weights.dtype).eps)
+
+
+def _plan(view: str) -> tuple[str, ...]:
+    """How the stem treats the channels that a view adds."""
+    return tuple(word for _, word in _STACKS[view][1])

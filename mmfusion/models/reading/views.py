@@ -1,6 +1,7 @@
 """Several views through one backbone, or one backbone each, and their features merged."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +23,10 @@ class ViewsBackbone(BaseModule):
         merge (str): 'mean' of the features of all views; 'weights' of the views' weights, which follow the views as V
             more channels.
         shared (bool): One backbone for all views, in one batch. Otherwise each view gets its own copy.
+        added (Sequence[int], optional): Channels of each view beyond those that all have; none by default.
 
     Raises:
-        ValueError: Less than two views, or an unknown merge.
+        ValueError: Less than two views, an unknown merge, or views for one backbone that differ in their channels.
 
     Examples:
         >>> backbone = ViewsBackbone(nn.Identity(), views=2)
@@ -35,28 +37,43 @@ class ViewsBackbone(BaseModule):
         2.5
     """
 
-    def __init__(self, backbone: nn.Module, views: int, merge: str = 'mean', shared: bool = True) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        views: int,
+        merge: str = 'mean',
+        shared: bool = True,
+        added: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         if views < 2:
             raise ValueError(f'there must be at least two views to merge, got {views}')
         if merge not in MERGES:
             raise ValueError(f'unknown merge {merge!r}; choose one of {", ".join(MERGES)}')
         self.views = views
+        self.added = list(added or [0] * views)
+        if len(self.added) != views or (shared and len(set(self.added)) > 1):
+            through = 'one backbone' if shared else 'backbones of their own'
+            raise ValueError(f'added channels do not fit {views} views through {through}, got {self.added}')
         self.merge = merge
         self.backbone = backbone
         self.others = nn.ModuleList([] if shared else [copy.deepcopy(backbone) for _ in range(views - 1)])
 
     def init_weights(self) -> None:
-        """Initialise the backbone; the others become copies of it."""
+        """Initialise the backbone; the others become copies of it, if they see as many channels."""
         super().init_weights()
-        for other in self.others:
-            other.load_state_dict(self.backbone.state_dict())
+        for other, added in zip(self.others, self.added[1:]):
+            if added == self.added[0]:
+                other.load_state_dict(self.backbone.state_dict())
+            elif isinstance(other, BaseModule):
+                other.init_weights()
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Features of all views, merged.
 
         Args:
-            x (Tensor): (B, V * C, H, W), and V more channels of weights if these merge.
+            x (Tensor): (B, V * C, H, W), C being more for views with added channels; and V more channels of weights if
+                these merge.
 
         Returns:
             Tensor | tuple[Tensor, ...]: As the backbone's for one view.
@@ -64,7 +81,8 @@ class ViewsBackbone(BaseModule):
         weights = None
         if self.merge == 'weights':
             x, weights = x[:, : -self.views], x[:, -self.views :]
-        views = x.chunk(self.views, dim=1)
+        channels = (x.shape[1] - sum(self.added)) // self.views
+        views = x.split([channels + added for added in self.added], dim=1)
         if len(self.others):
             of_views = [backbone(view) for backbone, view in zip([self.backbone, *self.others], views)]
             if isinstance(of_views[0], Tensor):

@@ -1,0 +1,118 @@
+r"""Metrics of fused images on folders of pairs: trained models beside the rules that cost nothing.
+
+A folder has ir/NAME.png and vi/NAME.png; labels are not needed. Images are rounded to 8 bits, as if they had been
+written to files, and compared by luminance, as FusionMetric does. Several checkpoints of one model (its seeds) are one
+row: mean ± sample standard deviation.
+
+Rules: average, maximum, laplacian-pyramid (four levels).
+
+Examples:
+    python tools/analysis_tools/fusion_quality.py --pairs tno=data/tno road=data/roadscene
+    python tools/analysis_tools/fusion_quality.py --model ours CONFIG seed0.pth seed1.pth --pairs tno=data/tno \
+        --out-md quality.md
+"""
+
+import argparse
+import csv
+import io
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from mmfusion.analysis.fusion_quality import METRICS, RULES, Quality, by_model, by_rule, compare_quality, quality_sheets
+from mmfusion.analysis.report_files import write_text
+from mmfusion.apis import FusionInferencer
+from mmfusion.command_line import print_error
+
+# What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
+EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, torch.cuda.OutOfMemoryError)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--pairs', nargs='+', required=True, metavar='NAME=DIR', help='folders with ir/ and vi/')
+    parser.add_argument(
+        '--model',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar=('NAME', 'CONFIG'),
+        help='a name for the table, a config, and one or more checkpoints; may be given several times',
+    )
+    parser.add_argument(
+        '--rules', nargs='*', default=list(RULES), choices=list(RULES), help='rules to compare with (default: all)'
+    )
+    parser.add_argument(
+        '--metrics', nargs='+', default=list(METRICS), metavar='NAME', help=f'default: {" ".join(METRICS)}'
+    )
+    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
+    parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')
+    parser.add_argument('--out-csv', type=Path, metavar='FILE', help='write all figures as CSV, with full precision')
+    return parser.parse_args(argv)
+
+
+def _folders(entries: list[str]) -> dict[str, Path]:
+    folders = {}
+    for entry in entries:
+        name, separator, folder = entry.partition('=')
+        if not (name and separator and folder):
+            raise ValueError(f'--pairs takes NAME=DIR, got {entry!r}')
+        if name in folders:
+            raise ValueError(f'--pairs names {name!r} twice')
+        folders[name] = Path(folder)
+    return folders
+
+
+def _models(entries: list[list[str]], device: str | None) -> dict[str, list]:
+    models = {}
+    for entry in entries:
+        if len(entry) < 3:
+            raise ValueError(f'--model takes a name, a config and at least one checkpoint, got {" ".join(entry)!r}')
+        name, config, *checkpoints = entry
+        if name in models or name in RULES:
+            raise ValueError(f'the name {name!r} is there already; give each --model another one')
+        models[name] = [by_model(FusionInferencer(config, checkpoint, device)) for checkpoint in checkpoints]
+    return models
+
+
+def _csv(found: list[Quality]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['folder', 'pairs', 'method', 'checkpoint', 'metric', 'value'])
+    for quality in found:
+        for metric, values in quality.figures.items():
+            for number, value in enumerate(values):
+                writer.writerow([quality.folder, quality.pairs, quality.method, number, metric, value])
+    return text.getvalue()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        int: Exit code: 0, or 1 after an error.
+    """
+    args = parse_args(argv)
+    try:
+        folders = _folders(args.pairs)
+        methods = {name: [by_rule(RULES[name]())] for name in args.rules} | _models(args.model, args.device)
+        if not methods:
+            raise ValueError('nothing to measure: give --model, or at least one of the --rules')
+        found = compare_quality(methods, folders, args.metrics)
+        sheets = quality_sheets(found)
+        write_text(args.out_md, '\n'.join(sheet.to_markdown() for sheet in sheets))
+        write_text(args.out_csv, _csv(found) if args.out_csv else '')
+    except EXPECTED as error:
+        print_error(error)
+        return 1
+    console = Console()
+    for sheet in sheets:
+        console.print(sheet.to_rich())
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -15,6 +15,7 @@ from .paired import PairedSegDataset
 from .synthetic import SyntheticThermalScenes
 from .transforms import (
     ApplyToModality,
+    DegradeSensor,
     LoadPairAnnotations,
     LoadPairFromFile,
     PackFusionInputs,
@@ -26,6 +27,7 @@ from .weedmap import WeedMapDataset
 __all__ = [
     'ApplyToModality',
     'CWFIDDataset',
+    'DegradeSensor',
     'LoadPairAnnotations',
     'LoadPairFromFile',
     'MSRSDataset',

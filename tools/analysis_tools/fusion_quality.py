@@ -24,10 +24,7 @@ from rich.console import Console
 from mmfusion.analysis.fusion_quality import METRICS, RULES, Quality, by_model, by_rule, compare_quality, quality_sheets
 from mmfusion.analysis.report_files import write_text
 from mmfusion.apis import FusionInferencer
-from mmfusion.command_line import print_error
-
-# What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
-EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, torch.cuda.OutOfMemoryError)
+from mmfusion.command_line import EXPECTED_ERRORS, add_device, print_error
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,7 +45,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--metrics', nargs='+', default=list(METRICS), metavar='NAME', help=f'default: {" ".join(METRICS)}'
     )
-    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
+    add_device(parser)
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')
     parser.add_argument('--out-csv', type=Path, metavar='FILE', help='write all figures as CSV, with full precision')
     return parser.parse_args(argv)
@@ -104,8 +101,9 @@ def main(argv: list[str] | None = None) -> int:
         found = compare_quality(methods, folders, args.metrics)
         sheets = quality_sheets(found)
         write_text(args.out_md, '\n'.join(sheet.to_markdown() for sheet in sheets))
-        write_text(args.out_csv, _csv(found) if args.out_csv else '')
-    except EXPECTED as error:
+        if args.out_csv:
+            write_text(args.out_csv, _csv(found))
+    except (*EXPECTED_ERRORS, torch.cuda.OutOfMemoryError) as error:
         print_error(error)
         return 1
     console = Console()

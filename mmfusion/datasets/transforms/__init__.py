@@ -6,6 +6,7 @@ trap of OpenCV: ``RandomRotate(pad_val=x)`` fills only the first channel with x 
 """
 
 from .apply_to_modality import ApplyToModality
+from .degrade_sensor import DegradeSensor
 from .load_pair import LoadPairFromFile
 from .load_pair_annotations import LoadPairAnnotations
 from .pack import PackFusionInputs
@@ -14,6 +15,7 @@ from .skip_unlabelled import SkipUnlabelled
 
 __all__ = [
     'ApplyToModality',
+    'DegradeSensor',
     'LoadPairAnnotations',
     'LoadPairFromFile',
     'PackFusionInputs',

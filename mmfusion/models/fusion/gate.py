@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmfusion.attribution import Evidence
+from mmfusion.attribution.baseline import box_blur
 from mmfusion.registry import MODELS
 
 from ..precision import at_least_float32
@@ -92,7 +93,7 @@ class FusionGate(BaseModule):
         pair = torch.cat([ir, vi], dim=1)
         size = pair.shape[-2:]
         half = F.interpolate(pair, scale_factor=0.5, mode='bilinear', antialias=False) if min(size) > 1 else pair
-        contrast = half - F.avg_pool2d(half, 15, stride=1, padding=7, count_include_pad=False)
+        contrast = half - box_blur(half, 15)
         # Images are in [0, 1] and their contrast is small; both are brought to about one.
         told = self.tell(self.body(torch.cat([2 * half - 1, 5 * contrast], dim=1)))
         told = F.interpolate(at_least_float32(told), size=size, mode='bilinear', align_corners=False)

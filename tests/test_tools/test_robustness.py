@@ -1,0 +1,109 @@
+"""tools/analysis_tools/robustness.py: the mIoU of models whose sensors fail, against tools/test.py."""
+
+import csv
+import json
+
+import cv2
+import pytest
+import torch
+
+from mmfusion.registry import MODELS
+
+TOOL = 'analysis_tools/robustness.py'
+
+
+@pytest.fixture
+def run(load_tool):
+    """Function of command-line arguments that gives the exit code."""
+    return lambda *arguments: load_tool(TOOL).main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def trained(run_config, model_config, pair_folder, tmp_path, plain_configs):
+    """Data folder, config file and two checkpoints of a tiny model that reads the pair."""
+    data = pair_folder(tmp_path / 'data', number=4)
+    model = model_config(reads='pair', fusion=dict(type='AverageFusion'))
+    run_config(model, data, tmp_path / 'run').dump(tmp_path / 'tiny.py')
+    for seed in range(2):
+        torch.manual_seed(seed)
+        network = MODELS.build(model)
+        torch.nn.init.normal_(network.decode_head.conv_seg.weight)
+        torch.save(dict(state_dict=network.state_dict()), tmp_path / f'seed{seed}.pth')
+    return data, tmp_path / 'tiny.py', tmp_path / 'seed0.pth', tmp_path / 'seed1.pth'
+
+
+def read(path):
+    table = {}
+    for row in csv.DictReader(path.open()):
+        table.setdefault((row['model'], row['degradation']), []).append(float(row['mIoU']))
+    return table
+
+
+def miou_of_a_test(load_tool, forget_globals, monkeypatch, config, checkpoint, data, work_dir):
+    """mIoU by tools/test.py."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    forget_globals()
+    arguments = [str(config), str(checkpoint), '--work-dir', str(work_dir)]
+    load_tool('test.py').main([*arguments, '--cfg-options', f'test_dataloader.dataset.data_root={data}'])
+    (result,) = work_dir.glob('*/*.json')
+    return json.loads(result.read_text())['mIoU']
+
+
+def test_against_a_test_of_degraded_files(run, trained, load_tool, forget_globals, monkeypatch, tmp_path, pair_folder):
+    data, config, first, second = trained
+    black = pair_folder(tmp_path / 'black', number=4)
+    for path in (black / 'ir').iterdir():
+        cv2.imwrite(str(path), 0 * cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    out = tmp_path / 'out/robustness'
+    arguments = ('--degrade', 'infrared:black', 'visible:blur=5', '--device', 'cpu')
+    models = ('--model', 'both', config, first, second, '--model', 'one', config, second)
+    assert run(*models, *arguments, '--out-csv', f'{out}.csv', '--out-md', f'{out}.md') == 0
+    found = read(out.with_suffix('.csv'))
+    assert list(found) == [
+        (name, degradation)
+        for name in ('both', 'one')
+        for degradation in ('both sensors', 'infrared:black', 'visible:blur=5')
+    ]
+    for number, checkpoint in enumerate((first, second)):
+        for degradation, folder in (('both sensors', data), ('infrared:black', black)):
+            work_dir = tmp_path / f'{folder.name}{number}'
+            expected = miou_of_a_test(load_tool, forget_globals, monkeypatch, config, checkpoint, folder, work_dir)
+            assert found['both', degradation][number] == pytest.approx(expected, abs=0.011)
+    assert found['one', 'both sensors'] == found['both', 'both sensors'][1:]
+    values = {degradation: found['one', degradation][0] for _, degradation in found}
+    assert len(set(values.values())) == 3, values
+    text = out.with_suffix('.md').read_text()
+    assert '| model | both sensors | infrared:black | visible:blur=5 |' in text
+    assert f'| one | {values["both sensors"]:.2f} | {values["infrared:black"]:.2f} |' in text
+
+
+def test_other_data(run, trained, pair_folder, tmp_path, capsys):
+    _, config, first, _ = trained
+    other = pair_folder(tmp_path / 'other', number=2, size=(48, 64))
+    arguments = ('--model', 'm', config, first, '--degrade', 'infrared:black', '--device', 'cpu')
+    assert run(*arguments, '--out-csv', tmp_path / 'here.csv') == 0
+    assert run(*arguments, '--data-root', other, '--out-csv', tmp_path / 'other.csv') == 0
+    assert read(tmp_path / 'here.csv') != read(tmp_path / 'other.csv')
+    assert 'infrared:black' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--model', 'm', '{config}'], "a name, a config and at least one checkpoint, got 'm "),
+        (['--model', 'm', '{config}', 'c', '--model', 'm', '{config}', 'c'], "--model names 'm' twice"),
+        (['--model', 'm', '{config}', 'nowhere.pth'], 'no checkpoint at nowhere.pth'),
+        (['--model', 'm', '{config}', 'c', '--degrade', 'infrared'], "such as infrared:black, got 'infrared'"),
+        (['--model', 'm', '{config}', 'c', '--degrade', 'infrared:fog'], "infrared:fog: unknown kind 'fog'"),
+        (['--model', 'm', '{config}', 'c', '--degrade', 'infrared:dark=x'], 'infrared:dark=x: could not convert'),
+        (
+            ['--model', 'm', 'uaafusion-gate_unet-tiny_1xb4-300_synthetic-96x128', 'c'],
+            'robustness is tested on pairs in files',
+        ),
+    ],
+)
+def test_mistakes_are_named(run, trained, arguments, message, capsys):
+    assert run(*(argument.format(config=trained[1]) for argument in arguments)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith('error: ')
+    assert message in error

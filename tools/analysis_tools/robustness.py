@@ -1,0 +1,97 @@
+r"""mIoU of trained models when a sensor fails or sees badly, beside both sensors as they are.
+
+A degradation is SENSOR:KIND or SENSOR:KIND=AMOUNT. Sensors: infrared, visible. Kinds: black (the sensor is off), blur
+(side of the box in pixels; a third of the shorter side unless said), noise (standard deviation in grey levels; 20),
+dark (factor; 0.3), shift (pixels to the right; 4). The test pairs of each model's config are loaded, degraded and
+segmented. Several checkpoints of one model (its seeds) are one row: mean ± sample standard deviation.
+
+Examples:
+    python tools/analysis_tools/robustness.py --model early CONFIG early.pth --model ours CONFIG seed0.pth seed1.pth
+    python tools/analysis_tools/robustness.py --model ours CONFIG ours.pth --data-root data/weedmap \
+        --degrade infrared:black visible:noise=40 infrared:shift=8 --out-md robustness.md
+"""
+
+import argparse
+import csv
+import io
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from mmfusion.analysis.report_files import write_text
+from mmfusion.analysis.robustness import DEGRADATIONS, Row, measure_robustness, robustness_sheet
+from mmfusion.command_line import EXPECTED_ERRORS, add_device, print_error
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--model',
+        nargs='+',
+        action='append',
+        required=True,
+        metavar=('NAME', 'CONFIG'),
+        help='a name for the table, a config, and one or more checkpoints; may be given several times',
+    )
+    parser.add_argument(
+        '--degrade',
+        nargs='+',
+        default=list(DEGRADATIONS),
+        metavar='SENSOR:KIND',
+        help=f'default: {" ".join(DEGRADATIONS)}',
+    )
+    parser.add_argument('--data-root', metavar='DIR', help='where the test data are (default: as the configs say)')
+    add_device(parser)
+    parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the table as Markdown')
+    parser.add_argument('--out-csv', type=Path, metavar='FILE', help='write all figures as CSV, with full precision')
+    return parser.parse_args(argv)
+
+
+def _models(entries: list[list[str]]) -> dict[str, tuple[str, list[str]]]:
+    models = {}
+    for entry in entries:
+        if len(entry) < 3:
+            raise ValueError(f'--model takes a name, a config and at least one checkpoint, got {" ".join(entry)!r}')
+        name, config, *checkpoints = entry
+        if name in models:
+            raise ValueError(f'--model names {name!r} twice')
+        models[name] = (config, checkpoints)
+    return models
+
+
+def _csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['model', 'degradation', 'checkpoint', 'mIoU'])
+    for row in rows:
+        for degradation, values in row.figures.items():
+            for number, value in enumerate(values):
+                writer.writerow([row.name, degradation, number, value])
+    return text.getvalue()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        int: Exit code: 0, or 1 after an error.
+    """
+    args = parse_args(argv)
+    try:
+        rows = measure_robustness(_models(args.model), args.degrade, args.data_root, args.device)
+        sheet = robustness_sheet(rows)
+        write_text(args.out_md, sheet.to_markdown())
+        if args.out_csv:
+            write_text(args.out_csv, _csv(rows))
+    except (*EXPECTED_ERRORS, torch.cuda.OutOfMemoryError) as error:
+        print_error(error)
+        return 1
+    Console().print(sheet.to_rich())
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

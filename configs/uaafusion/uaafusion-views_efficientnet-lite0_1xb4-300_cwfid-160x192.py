@@ -1,0 +1,7 @@
+# A backbone for each sensor, and the unfolding's features in the refiner: about twice the cost of reading the pair.
+_base_ = './uaafusion_efficientnet-lite0_1xb4-300_cwfid-160x192.py'
+model = dict(
+    reads=dict(_delete_=True, type='views', views=('visible', 'infrared'), shared=False),
+    # A lesson passes both backbones four times.
+    teach_interval=4,
+)

@@ -16,6 +16,8 @@ from mmfusion.registry import MODELS
 CONFIGS = Path(__file__).parent.parent / 'configs'
 DRAWN = 'unet-tiny_1xb4-300_synthetic-96x128.py'
 REAL = ('weedmap', 'cwfid', 'ombria', 'msrs-weak')
+# Baselines that also come with the loss of the refiner.
+WITH_IOU = ('early', 'two-backbones')
 # What each is allowed to change.
 CHANGES = {
     'untaught': ('model.loss_gate',),
@@ -54,8 +56,8 @@ def train_step(name=None):
 def test_there_are_all_of_them():
     found = {path.name for path in (CONFIGS / 'ablations').glob('uaafusion-gate-*.py')}
     assert found == {f'uaafusion-gate-{name}_{DRAWN}' for name in CHANGES}
-    found = {path.name for path in (CONFIGS / 'ablations').glob('early-iou_*.py')}
-    assert found == {f'early-iou_efficientnet-lite0_1xb4-300_{data}-160x192.py' for data in REAL}
+    found = {path.name for path in (CONFIGS / 'ablations').glob('*-iou_*.py')}
+    assert found == {f'{name}-iou_efficientnet-lite0_1xb4-300_{data}-160x192.py' for data in REAL for name in WITH_IOU}
 
 
 @pytest.mark.parametrize('name', CHANGES)
@@ -66,15 +68,30 @@ def test_overrides_the_difference_only(name):
     assert all(key.startswith(CHANGES[name]) for key in keys), keys
 
 
+@pytest.mark.parametrize('baseline', WITH_IOU)
 @pytest.mark.parametrize('data', REAL)
-def test_early_fusion_with_the_loss_of_the_refiner(data):
-    cfg = Config.fromfile(CONFIGS / f'ablations/early-iou_efficientnet-lite0_1xb4-300_{data}-160x192.py')
-    ours = Config.fromfile(CONFIGS / f'uaafusion/uaafusion_efficientnet-lite0_1xb4-300_{data}-160x192.py')
-    early = Config.fromfile(CONFIGS / f'baselines/early_efficientnet-lite0_1xb4-300_{data}-160x192.py')
+def test_baselines_with_the_loss_of_the_refiner(baseline, data):
+    recipe = f'efficientnet-lite0_1xb4-300_{data}-160x192.py'
+    cfg = Config.fromfile(CONFIGS / f'ablations/{baseline}-iou_{recipe}')
+    ours = Config.fromfile(CONFIGS / f'uaafusion/uaafusion_{recipe}')
+    plain = Config.fromfile(CONFIGS / f'baselines/{baseline}_{recipe}')
     assert cfg.model.segmentor.decode_head.loss_decode == ours.model.loss_refined
-    assert (cfg.model.reads, cfg.model.refine) == ('pair', None)
-    changed = differing_keys(flatten(cfg.to_dict()), flatten(early.to_dict()))
+    assert cfg.model.refine is None
+    changed = differing_keys(flatten(cfg.to_dict()), flatten(plain.to_dict()))
     assert all(key.startswith('model.segmentor.decode_head.loss_decode') for key in changed), changed
+
+
+@pytest.mark.parametrize('data', REAL)
+def test_views_differ_in_what_is_read(data):
+    """Of the two recipes; they see the same baselines."""
+    recipe = f'efficientnet-lite0_1xb4-300_{data}-160x192.py'
+    pair, views, baseline = (
+        Config.fromfile(CONFIGS / f'{name}_{recipe}')
+        for name in ('uaafusion/uaafusion', 'uaafusion/uaafusion-views', 'baselines/two-backbones')
+    )
+    changed = differing_keys(flatten(pair.to_dict()), flatten(views.to_dict()))
+    assert all(key.startswith(('model.reads', 'model.teach_interval')) for key in changed), changed
+    assert views.model.reads == baseline.model.reads
 
 
 def test_reference():

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from mmengine.config import Config
 
 from mmfusion.command_line import read_config
 from mmfusion.models import FusionSegmentor
@@ -22,7 +23,19 @@ from .striped_pairs import StripedBatch, make_batch
 from .taught_model import build_model, teach
 
 TASKS = ('train', 'inference')
-PARTS = ('labels', 'attribution', 'attention', 'stages', 'segmentor', 'losses', 'backward', 'optimizer', 'other')
+PARTS = (
+    'labels',
+    'attribution',
+    'attention',
+    'gate',
+    'stages',
+    'segmentor',
+    'refiner',
+    'losses',
+    'backward',
+    'optimizer',
+    'other',
+)
 # Training changes the weights, and with them the predicted classes.
 _ORDER = ('inference', 'train')
 
@@ -203,6 +216,20 @@ class _Prepared:
 _Peaks = dict[tuple[str, str], int | None]
 
 
+def _reading_the_fused_image(cfg: Config, model: FusionSegmentor, num_classes: int) -> FusionSegmentor:
+    """A model of its own whose segmentor reads the fused image, as the released one does.
+
+    Where ours reads something else, its fusion has the size of the paper, whatever the config says: five stages, 32
+    channels.
+    """
+    if model.reading.name == 'fused':
+        return copy.deepcopy(model)
+    plain = copy.deepcopy(cfg)
+    for key, value in (('reads', 'fused'), ('refine', None), ('fusion', dict(type='mmfusion.UAAFusion'))):
+        plain.model[key] = value  # `update` would merge.
+    return build_model(plain, num_classes, model.mean.device)
+
+
 class _Bench:
     """A model, its contenders, and what they are measured on."""
 
@@ -212,9 +239,10 @@ class _Bench:
         cfg = read_config(settings.config, settings.cfg_options)
         self.model: FusionSegmentor = build_model(cfg, settings.num_classes, self.device)
         self.contenders = our_contenders(self.model, settings.contenders)
+        self.reference: FusionSegmentor | None = None
         if settings.reference:
-            segmentor = copy.deepcopy(self.model.segmentor)
-            self.contenders.insert(0, released_contender(self.model, segmentor, settings.released_steps))
+            self.reference = _reading_the_fused_image(cfg, self.model, settings.num_classes)
+            self.contenders.insert(0, released_contender(self.reference, settings.released_steps))
 
     def prepare(self, classes: int) -> _Prepared:
         """Batches with so many classes, and one state of all segmentors."""
@@ -224,8 +252,11 @@ class _Bench:
             inference=make_batch(settings.inference_batch_size, settings.inference_size, classes, self.device),
         )
         found = dict(train=classes, inference=teach(self.model, batches['inference']))
-        for contender in self.contenders:
-            contender.segmentor.load_state_dict(self.model.segmentor.state_dict())
+        if self.reference is not None:
+            if self.model.reading.name == 'fused':
+                self.reference.segmentor.load_state_dict(self.model.segmentor.state_dict())
+            else:
+                teach(self.reference, batches['inference'])
         return _Prepared(batches, found)
 
     def memory(self, classes: int) -> _Peaks:

@@ -19,8 +19,8 @@ from .stopwatch import Stopwatch, Watched
 from .striped_pairs import StripedBatch
 
 RELEASED = 'released'
-# Settings besides the estimators, with the estimator of the config.
-VARIANTS = ('gradient-free', 'bfloat16', 'checkpointed', 'compiled')
+# Settings besides the estimators, with the estimator of the config; 'config' is all as it says.
+VARIANTS = ('config', 'gradient-free', 'bfloat16', 'checkpointed', 'compiled')
 
 
 @dataclass
@@ -152,29 +152,34 @@ def _our_sections(model: FusionSegmentor) -> list[Watched]:
     segmentor = model.segmentor
     sections = [
         Watched(Attribution, 'evidence', 'attribution'),
+        Watched(Attribution, 'joint_evidence', 'attribution'),
         Watched(TrajectoryAttribution, 'update', 'attention'),
         Watched(model.fusion.head, 'forward', 'stages'),
         Watched(segmentor, 'loss', 'segmentor'),
         Watched(segmentor, 'inference', 'segmentor'),
         Watched(segmentor, 'encode_decode', 'labels', ('attribution', 'attention', 'segmentor')),
     ]
-    for loss in (model.loss_fusion, model.loss_gradient):
+    for module, name in ((model.fusion.gate, 'gate'), (model.refine, 'refiner')):
+        if module is not None:
+            sections.append(Watched(module, 'forward', name))
+    for loss in (model.loss_fusion, model.loss_gradient, model.loss_gate):
         if loss is not None:
             sections.append(Watched(loss, 'forward', 'losses'))
     return sections
 
 
-def released_contender(model: FusionSegmentor, segmentor: nn.Module, steps: int) -> Contender:
+def released_contender(model: FusionSegmentor, steps: int) -> Contender:
     """The released computation.
 
     Args:
-        model (FusionSegmentor): Ours; gives stages, channels and normalisation.
-        segmentor (nn.Module): A copy of its segmentor.
+        model (FusionSegmentor): Ours; gives stages, channels, normalisation and a segmentor of the fused image, which
+            the contender trains.
         steps (int): Nodes of the right-hand rule.
 
     Returns:
         Contender: With a fusion network of its own.
     """
+    segmentor = model.segmentor
     network = ReleasedNetwork(model.fusion.head.num_stages, model.fusion.head.channels).to(model.mean.device)
     score = model.scorer(segmentor)
     num_classes: Any = score.num_classes

@@ -1,5 +1,7 @@
 """A model with random weights that finds the classes of striped pairs all the same."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,6 +10,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
+from mmfusion.attribution import make_baseline
 from mmfusion.models import FusionSegmentor, UAAFusion
 from mmfusion.registry import MODELS
 
@@ -90,38 +93,52 @@ def teach(model: FusionSegmentor, batch: StripedBatch) -> int:
         batch (StripedBatch): Pairs and labels.
 
     Returns:
-        int: Number of classes that :class:`UAAFusion` now finds without labels.
+        int: Number of classes that the model now finds without labels.
     """
-    ir, vi, _ = batch.split()
-    images = torch.cat([(ir + vi) / 2, ir, vi])
-    _fit_norms(model, images)
+    look = functools.partial(_look, model, batch)
+    _fit_norms(model, look)
     model.eval()
     classifier = getattr(model.decode_head, 'conv_seg', None)
     if isinstance(classifier, nn.Conv2d) and classifier.kernel_size == (1, 1):
-        _fit_classifier(model, classifier, images, batch.labels)
+        _fit_classifier(classifier, look, batch.labels)
+    if model.reading.name != 'fused':
+        return len(model.pair_scorer()(batch.inputs[:, 3:], batch.inputs[:, :3]).argmax(1).unique())
+    ir, vi, _ = batch.split()
     return len(model.fusion(ir, vi, model.scorer()).labels.unique())
 
 
-def _fit_norms(model: FusionSegmentor, images: Tensor) -> None:
-    """Give the norms of the segmentor the statistics of these images."""
+def _look(model: FusionSegmentor, batch: StripedBatch) -> None:
+    """Let the segmentor see both sources together and each by itself, in one batch."""
+    if model.reading.name == 'fused':
+        ir, vi, _ = batch.split()
+        model.scorer()(torch.cat([(ir + vi) / 2, ir, vi]))
+        return
+    visible, infrared = batch.inputs[:, :3], batch.inputs[:, 3:]
+    nothing = make_baseline(infrared, 'blur'), make_baseline(visible, 'blur')
+    model.pair_scorer()(torch.cat([infrared, infrared, nothing[0]]), torch.cat([visible, nothing[1], visible]))
+
+
+def _fit_norms(model: FusionSegmentor, look: Callable[[], None]) -> None:
+    """Give the norms of the segmentor the statistics of what it sees."""
     norms = [module for module in model.segmentor.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # The mean of what it has seen.
     model.train()
-    model.scorer()(images)
+    look()
     for norm, momentum in zip(norms, momenta):
         norm.momentum = momentum
 
 
-def _fit_classifier(model: FusionSegmentor, classifier: nn.Conv2d, images: Tensor, labels: Tensor) -> None:
-    """Least squares from the features of the images, three of each pair, to its labels (B, H, W)."""
+def _fit_classifier(classifier: nn.Conv2d, look: Callable[[], None], labels: Tensor) -> None:
+    """Least squares from the features of what is seen, three images of each pair, to its labels (B, H, W)."""
     seen: list[Tensor] = []
     hook = classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    model.scorer()(images)
+    look()
     hook.remove()
-    small = F.interpolate(labels[:, None].float(), size=seen[0].shape[2:]).long()[:, 0].repeat(3, 1, 1)
+    views = len(seen[0]) // len(labels)  # Of which there are more where views are a batch.
+    small = F.interpolate(labels[:, None].float(), size=seen[0].shape[2:]).long()[:, 0].repeat(views, 1, 1)
     features = F.pad(seen[0].permute(0, 2, 3, 1).flatten(0, 2).double(), (0, 1), value=1.0)
     targets = F.one_hot(small.flatten(), len(classifier.weight)).double()
     gram = features.T @ features

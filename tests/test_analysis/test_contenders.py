@@ -7,6 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmfusion.analysis.contenders import our_contenders, released_contender
+from mmfusion.analysis.stopwatch import Stopwatch
 from mmfusion.analysis.striped_pairs import make_batch, striped_labels
 from mmfusion.analysis.taught_model import build_model, set_num_classes, teach
 
@@ -45,8 +46,7 @@ def cast(config):
     """Tiny model, and all contenders on it."""
     device = torch.device('cpu')
     model = build_model(Config.fromfile(config), 5, device)
-    segmentor = build_model(Config.fromfile(config), 5, device).segmentor
-    contenders = [released_contender(model, segmentor, RELEASED_STEPS)]
+    contenders = [released_contender(build_model(Config.fromfile(config), 5, device), RELEASED_STEPS)]
     return model, [*contenders, *our_contenders(model, [*ESTIMATORS, *VARIANTS])]
 
 
@@ -114,3 +114,23 @@ def test_other_models_are_refused(model_config, tmp_path):
     cfg = Config(dict(model=model_config(fusion=dict(type='AverageFusion'))))
     with pytest.raises(ValueError, match='with UAAFusion, not FusionSegmentor with AverageFusion'):
         build_model(cfg, 3, torch.device('cpu'))
+
+
+@pytest.mark.parametrize('reads', ['pair+fused', 'views'])
+def test_a_gate_that_reads_more(model_config, unet_config, reads):
+    """It is taught, takes a step and predicts; the gate and the refiner are timed; it asks nobody when it predicts."""
+    torch.manual_seed(0)
+    fusion = dict(type='UAAFusion', weights='gate', num_stages=STAGES, channels=4)
+    refine = dict(type='DetailRefiner', channels=4)
+    config = Config(dict(model=model_config(unet_config(num_classes=5), fusion=fusion, reads=reads, refine=refine)))
+    model = build_model(config, 5, torch.device('cpu'))
+    batch = make_batch(2, (32, 48), CLASSES, torch.device('cpu'))
+    assert teach(model, batch) == CLASSES
+    (contender,) = our_contenders(model, ['config'])
+    for task in ('train', 'inference'):
+        watch = Stopwatch(torch.device('cpu'))
+        with watch.watching(contender.sections):
+            contender.run(task, batch, watch)
+        assert ('attribution' in watch.seconds) == (task == 'train')
+        assert {'gate', 'stages', 'refiner'} <= set(watch.seconds)
+        assert all(seconds > 0 for seconds in watch.seconds.values())

@@ -20,8 +20,7 @@ def count(model_config, unet_config, num_classes, classes_present, task, name, t
     config = Config(dict(model=model_config(segmentor, fusion=fusion, train_labels=train_labels)))
     model = build_model(config, num_classes, CPU)
     if name == 'released':
-        segmentor = build_model(config, num_classes, CPU).segmentor
-        contender = released_contender(model, segmentor, steps=5)
+        contender = released_contender(build_model(config, num_classes, CPU), steps=5)
     else:
         (contender,) = our_contenders(model, [name])
     batch = make_batch(BATCH, (16, 32), classes_present, CPU)

@@ -260,6 +260,29 @@ def test_without_the_reference(run, tmp_path):
     assert report['settings']['inference_size'] == [16, 24]
 
 
+def test_against_a_gate(run, tmp_path):
+    """The released computation reads the fused image, whatever ours does, and has the paper's size then."""
+    process = run(
+        *('--size', 16, 24, '--classes-present', 2, '--num-classes', 3, '--repeats', 1),
+        *('--estimator', '--variant', 'config', '--json', tmp_path / 'report.json', '--cfg-options'),
+        *(
+            'model.fusion.weights=gate',
+            'model.reads=pair+fused',
+            'model.fusion.num_stages=1',
+            'model.fusion.channels=2',
+        ),
+    )
+    assert process.returncode == 0, process.stderr
+    report = json.loads((tmp_path / 'report.json').read_text())
+    rows = {(row['task'], row['implementation']): row for row in report['results']}
+    assert set(rows) == {(task, name) for task in ('train', 'inference') for name in ('released', 'config')}
+    ours, released = rows['inference', 'config'], rows['inference', 'released']
+    assert (ours['forward_images'], ours['backward_images']) == (1, 0)
+    assert ours['speedup']['median'] > 1
+    assert released['flops_fusion'] > 50 * ours['flops_fusion']
+    assert 'gate' in ours['parts']
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

@@ -101,9 +101,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         nargs='*',
         choices=VARIANTS,
         default=['gradient-free', 'bfloat16'],
-        help="ours with the config's estimator and: attention off (gradient-free); attribution and "
-        'attention in bfloat16; stages recomputed in the backward pass (checkpointed); stages compiled '
-        '(default: gradient-free bfloat16)',
+        help="ours with the config's estimator, and all as it says (config); attention off (gradient-free); "
+        'attribution and attention in bfloat16; stages recomputed in the backward pass (checkpointed); stages '
+        'compiled (default: gradient-free bfloat16)',
     )
     parser.add_argument('--repeats', type=int, default=5, help='timed steps of each (default: 5)')
     parser.add_argument('--threads', type=int, help="threads of PyTorch (default: PyTorch's own choice)")

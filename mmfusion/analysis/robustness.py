@@ -58,7 +58,7 @@ def parse_degradation(text: str) -> DegradeSensor:
 
 
 def degradable_config(config: str | PathLike | Config, data_root: str | None = None) -> Config:
-    """The config of a test on files, which can be degraded.
+    """The config of a test that can be degraded.
 
     Args:
         config (str | PathLike | Config): A path, a name of :func:`~mmfusion.apis.config_names`, or a config.
@@ -68,14 +68,11 @@ def degradable_config(config: str | PathLike | Config, data_root: str | None = N
         Config: A copy.
 
     Raises:
-        ValueError: It has no test pipeline that loads pairs, or no metric of IoU.
+        ValueError: It has no test pipeline, or no metric of IoU.
     """
     cfg = load_config(config)
-    pipeline = ((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline') or []
-    if not any(step['type'].endswith('LoadPairFromFile') for step in pipeline):
-        raise ValueError(
-            'robustness is tested on pairs in files: test_dataloader.dataset.pipeline has no LoadPairFromFile'
-        )
+    if not ((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline'):
+        raise ValueError('the config has no test_dataloader.dataset.pipeline, where sensors would be degraded')
     evaluators = cfg.get('test_evaluator') or []
     evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
     cfg.test_evaluator = [evaluator for evaluator in evaluators if evaluator['type'].endswith('IoUMetric')]
@@ -101,8 +98,9 @@ def mean_iou(model: FusionSegmentor, cfg: Config, degradation: DegradeSensor | N
         loader_config = copy.deepcopy(cfg.test_dataloader)
         steps = [TRANSFORMS.build(step) for step in loader_config.dataset.pipeline]
         if degradation is not None:
-            loaded = next(i for i, step in enumerate(steps) if isinstance(step, LoadPairFromFile))
-            steps.insert(loaded + 1, degradation)
+            # In front where the data set draws its pairs.
+            behind = [number for number, step in enumerate(steps, start=1) if isinstance(step, LoadPairFromFile)]
+            steps.insert(behind[0] if behind else 0, degradation)
         loader_config.dataset.pipeline = steps
         loader = Runner.build_dataloader(loader_config, seed=0)
         metric = METRICS.build(cfg.test_evaluator[0])

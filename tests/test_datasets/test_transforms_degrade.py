@@ -91,3 +91,5 @@ def test_refused(options, message):
 def test_no_pair():
     with pytest.raises(ValueError, match=r'four channels .* shape \(4, 4, 3\)'):
         TRANSFORMS.build(dict(type='DegradeSensor', modality='visible'))(dict(img=np.zeros((4, 4, 3), np.uint8)))
+    with pytest.raises(ValueError, match='no image yet: DegradeSensor comes behind LoadPairFromFile'):
+        DegradeSensor('visible')(dict(img_path='a.png'))

@@ -67,6 +67,8 @@ class DegradeSensor(BaseTransform):
         Returns:
             dict: With another ``img`` of the same shape and type.
         """
+        if 'img' not in results:
+            raise ValueError('there is no image yet: DegradeSensor comes behind LoadPairFromFile')
         img = results['img']
         if img.ndim != 3 or img.shape[2] != 4:
             raise ValueError(

@@ -16,6 +16,7 @@ from mmfusion.datasets import DegradeSensor, LoadPairFromFile
 from mmfusion.models import FusionSegmentor
 from mmfusion.registry import METRICS, TRANSFORMS
 
+from .quiet import quiet
 from .tables import Sheet
 
 INTACT = 'both sensors'
@@ -135,9 +136,10 @@ def measure_robustness(
     for name, (_, checkpoints) in models.items():
         figures: dict[str, list[float]] = {text: [] for text in parsed}
         for checkpoint in checkpoints:
-            model = FusionInferencer(configs[name], checkpoint, device).model
-            for text, degradation in parsed.items():
-                figures[text].append(mean_iou(model, configs[name], degradation))
+            with quiet():
+                model = FusionInferencer(configs[name], checkpoint, device).model
+                for text, degradation in parsed.items():
+                    figures[text].append(mean_iou(model, configs[name], degradation))
         rows.append(Row(name, figures))
     return rows
 

@@ -1,6 +1,5 @@
 """Costs of methods: counted once, timed in turns in one process."""
 
-import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor
@@ -20,6 +18,7 @@ from mmfusion.registry import DATASETS
 
 from ..benchmark import device_name
 from ..counting import flop_counter
+from ..quiet import quiet
 from ..scenes import read_scene
 from ..stopwatch import Stopwatch
 from ..striped_pairs import StripedBatch, make_batch
@@ -140,7 +139,7 @@ def measure_costs(configs: Mapping[str, Config], split: str, settings: CostSetti
         FileNotFoundError: The data are not in place.
     """
     device = torch.device(settings.device)
-    with _threads(settings.threads), _quiet():
+    with _threads(settings.threads), quiet():
         candidates = []
         for name, cfg in configs.items():
             with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmfusion'):
@@ -158,18 +157,6 @@ def _threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without mmengine's lines on every parameter of an optimiser."""
-    logger = MMLogger.get_current_instance()
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _measure(candidates: Sequence[_Candidate], repeats: int, watch: Stopwatch) -> None:

@@ -106,7 +106,8 @@ def main(argv: list[str] | None = None) -> int:
     except (*EXPECTED_ERRORS, torch.cuda.OutOfMemoryError) as error:
         print_error(error)
         return 1
-    console = Console()
+    # A file or a pipe is as wide as it takes.
+    console = Console(width=None if sys.stdout.isatty() else 200)
     for sheet in sheets:
         console.print(sheet.to_rich())
     return 0

@@ -89,7 +89,8 @@ def main(argv: list[str] | None = None) -> int:
     except (*EXPECTED_ERRORS, torch.cuda.OutOfMemoryError) as error:
         print_error(error)
         return 1
-    Console().print(sheet.to_rich())
+    # A file or a pipe is as wide as it takes.
+    Console(width=None if sys.stdout.isatty() else 200).print(sheet.to_rich())
     return 0
 
 

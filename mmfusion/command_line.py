@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,52 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         'cpu'
     """
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
+
+
+def add_models(parser: argparse.ArgumentParser, required: bool) -> None:
+    """Add the option ``--model NAME CONFIG CHECKPOINT...``, for tools that compare trained models.
+
+    Args:
+        parser (argparse.ArgumentParser): Changed in place.
+        required (bool): Whether there has to be one.
+    """
+    parser.add_argument(
+        '--model',
+        nargs='+',
+        action='append',
+        required=required,
+        default=None if required else [],
+        metavar=('NAME', 'CONFIG'),
+        help='a name for the table, a config, and one or more checkpoints; may be given several times',
+    )
+
+
+def named_models(entries: Sequence[Sequence[str]], taken: Collection[str] = ()) -> dict[str, tuple[str, list[str]]]:
+    """What was given as :func:`add_models` has it.
+
+    Args:
+        entries (Sequence[Sequence[str]]): One for each model.
+        taken (Collection[str]): Names that no model may have.
+
+    Returns:
+        dict[str, tuple[str, list[str]]]: Name to config and checkpoints.
+
+    Raises:
+        ValueError: Something is missing, or a name is there twice.
+
+    Examples:
+        >>> named_models([['ours', 'config.py', 'seed0.pth', 'seed1.pth']])
+        {'ours': ('config.py', ['seed0.pth', 'seed1.pth'])}
+    """
+    models: dict[str, tuple[str, list[str]]] = {}
+    for entry in entries:
+        if len(entry) < 3:
+            raise ValueError(f'--model takes a name, a config and at least one checkpoint, got {" ".join(entry)!r}')
+        name, config, *checkpoints = entry
+        if name in models or name in taken:
+            raise ValueError(f'the name {name!r} is there already; give each --model another one')
+        models[name] = (config, checkpoints)
+    return models
 
 
 def runner_parser(description: str | None) -> argparse.ArgumentParser:

@@ -1,6 +1,5 @@
 """How good the fused images of models and of fixed rules are, without labels: metrics on folders of pairs."""
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from mmfusion.evaluation.metrics import FusionMetric
 from mmfusion.models import AverageFusion, BaseFusion, LaplacianPyramidFusion, MaximumFusion
 from mmfusion.models.color import merge_luminance, split_luminance
 
+from .run_summary import format_cell, mean_and_spread
 from .tables import Sheet
 
 RULES: dict[str, type[BaseFusion]] = {
@@ -161,16 +161,13 @@ def quality_sheets(found: Sequence[Quality]) -> list[Sheet]:
 
     Examples:
         >>> quality_sheets([Quality('average', 'tno', 6, {'SD': [20.0, 22.0]})])[0].rows
-        [['average', '21.000 ± 1.414']]
+        [['average', '21.00 ± 1.41']]
     """
     sheets = []
     for folder in dict.fromkeys(quality.folder for quality in found):
         rows = [quality for quality in found if quality.folder == folder]
-        cells = [[row.method, *(_cell(values) for values in row.figures.values())] for row in rows]
+        cells = [
+            [row.method, *(format_cell(*mean_and_spread(values)) for values in row.figures.values())] for row in rows
+        ]
         sheets.append(Sheet(f'{folder}, {rows[0].pairs} pairs', ['method', *rows[0].figures], cells))
     return sheets
-
-
-def _cell(values: Sequence[float]) -> str:
-    mean = f'{statistics.fmean(values):.3f}'
-    return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.3f}'

@@ -1,7 +1,10 @@
 """Reports on disk: text and JSON."""
 
+import csv
+import io
 import json
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -33,6 +36,25 @@ def json_text(report: object) -> str:
         '{\n  "mean": null\n}\n'
     """
     return json.dumps(without_nan(report), indent=2) + '\n'
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV, figures with full precision.
+
+    Args:
+        header (Sequence[str]): Names of the columns.
+        rows (Iterable[Sequence[object]]): Their values.
+
+    Returns:
+        str: One line each.
+
+    Examples:
+        >>> csv_text(['name', 'value'], [['a, b', 0.1]]).splitlines()
+        ['name,value', '"a, b",0.1']
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator='\n').writerows([header, *rows])
+    return text.getvalue()
 
 
 def write_text(path: Path | None, text: str) -> None:

@@ -1,7 +1,6 @@
 """What the mIoU of trained models becomes when a sensor fails or sees badly."""
 
 import copy
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -17,6 +16,7 @@ from mmfusion.models import FusionSegmentor
 from mmfusion.registry import METRICS, TRANSFORMS
 
 from .quiet import quiet
+from .run_summary import format_cell, mean_and_spread
 from .tables import Sheet
 
 INTACT = 'both sensors'
@@ -157,10 +157,5 @@ def robustness_sheet(rows: Sequence[Row]) -> Sheet:
         >>> robustness_sheet([Row('early', {INTACT: [70.0, 72.0], 'infrared:black': [40.0, 50.0]})]).rows
         [['early', '71.00 ± 1.41', '45.00 ± 7.07']]
     """
-    cells = [[row.name, *(_cell(values) for values in row.figures.values())] for row in rows]
+    cells = [[row.name, *(format_cell(*mean_and_spread(values)) for values in row.figures.values())] for row in rows]
     return Sheet('mIoU in % with a sensor degraded', ['model', *rows[0].figures], cells)
-
-
-def _cell(values: Sequence[float]) -> str:
-    mean = f'{statistics.fmean(values):.2f}'
-    return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.2f}'

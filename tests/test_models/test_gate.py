@@ -179,3 +179,16 @@ def test_learns_a_rule():
     assert F.l1_loss(share[:, :, 1:], share[:, :, :-1]) < 0.05
     entropy = -sum(p * math.log(p) for p in (0.9, 0.1))
     assert loss(gate(ir, vi), taught(labels))['loss_gate_share'] < (math.log(2) + 2 * entropy) / 3 + 0.2
+
+
+def test_no_unit_dies():
+    """Whatever the norms do to it, a unit goes on learning: with ReLU, gates got stuck between two classes."""
+    torch.manual_seed(0)
+    gate = FusionGate(channels=4)
+    torch.nn.init.normal_(gate.tell.weight)
+    for module in gate.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(module.bias, -10.0)
+    gate(torch.rand(2, 1, 16, 24), torch.rand(2, 1, 16, 24)).share.square().sum().backward()
+    for name, parameter in gate.body.named_parameters():
+        assert parameter.grad.abs().max() > 0, name

@@ -75,7 +75,8 @@ def test_against_a_test_of_degraded_files(run, trained, load_tool, forget_global
     assert len(set(values.values())) == 3, values
     text = out.with_suffix('.md').read_text()
     assert '| model | both sensors | infrared:black | visible:blur=5 |' in text
-    assert f'| one | {values["both sensors"]:.2f} | {values["infrared:black"]:.2f} |' in text
+    # Four digits.
+    assert f'| one | {values["both sensors"]:#.4g} | {values["infrared:black"]:#.4g} |' in text
 
 
 def test_other_data(run, trained, pair_folder, tmp_path, capsys):
@@ -126,7 +127,10 @@ def test_drawn_pairs(run, tmp_path, model_config, plain_configs, unet_config):
     ('arguments', 'message'),
     [
         (['--model', 'm', '{config}'], "a name, a config and at least one checkpoint, got 'm "),
-        (['--model', 'm', '{config}', 'c', '--model', 'm', '{config}', 'c'], "--model names 'm' twice"),
+        (
+            ['--model', 'm', '{config}', 'c', '--model', 'm', '{config}', 'c'],
+            "the name 'm' is there already; give each --model another one",
+        ),
         (['--model', 'm', '{config}', 'nowhere.pth'], 'no checkpoint at nowhere.pth'),
         (['--model', 'm', '{config}', 'c', '--degrade', 'infrared'], "such as infrared:black, got 'infrared'"),
         (['--model', 'm', '{config}', 'c', '--degrade', 'infrared:fog'], "infrared:fog: unknown kind 'fog'"),

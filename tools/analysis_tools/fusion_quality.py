@@ -13,32 +13,24 @@ Examples:
 """
 
 import argparse
-import csv
-import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from mmfusion.analysis.fusion_quality import METRICS, RULES, Quality, by_model, by_rule, compare_quality, quality_sheets
-from mmfusion.analysis.report_files import write_text
+from mmfusion.analysis.report_files import csv_text, write_text
 from mmfusion.apis import FusionInferencer
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, print_error
+from mmfusion.command_line import EXPECTED_ERRORS, add_device, add_models, named_models, print_error
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--pairs', nargs='+', required=True, metavar='NAME=DIR', help='folders with ir/ and vi/')
-    parser.add_argument(
-        '--model',
-        nargs='+',
-        action='append',
-        default=[],
-        metavar=('NAME', 'CONFIG'),
-        help='a name for the table, a config, and one or more checkpoints; may be given several times',
-    )
+    add_models(parser, required=False)
     parser.add_argument(
         '--rules', nargs='*', default=list(RULES), choices=list(RULES), help='rules to compare with (default: all)'
     )
@@ -63,27 +55,12 @@ def _folders(entries: list[str]) -> dict[str, Path]:
     return folders
 
 
-def _models(entries: list[list[str]], device: str | None) -> dict[str, list]:
-    models = {}
-    for entry in entries:
-        if len(entry) < 3:
-            raise ValueError(f'--model takes a name, a config and at least one checkpoint, got {" ".join(entry)!r}')
-        name, config, *checkpoints = entry
-        if name in models or name in RULES:
-            raise ValueError(f'the name {name!r} is there already; give each --model another one')
-        models[name] = [by_model(FusionInferencer(config, checkpoint, device)) for checkpoint in checkpoints]
-    return models
-
-
-def _csv(found: list[Quality]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['folder', 'pairs', 'method', 'checkpoint', 'metric', 'value'])
+def _rows(found: list[Quality]) -> Iterator[list[object]]:
+    """Lines of the CSV file."""
     for quality in found:
         for metric, values in quality.figures.items():
             for number, value in enumerate(values):
-                writer.writerow([quality.folder, quality.pairs, quality.method, number, metric, value])
-    return text.getvalue()
+                yield [quality.folder, quality.pairs, quality.method, number, metric, value]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -95,14 +72,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         folders = _folders(args.pairs)
-        methods = {name: [by_rule(RULES[name]())] for name in args.rules} | _models(args.model, args.device)
+        methods = {name: [by_rule(RULES[name]())] for name in args.rules}
+        for name, (config, checkpoints) in named_models(args.model, taken=RULES).items():
+            methods[name] = [by_model(FusionInferencer(config, path, args.device)) for path in checkpoints]
         if not methods:
             raise ValueError('nothing to measure: give --model, or at least one of the --rules')
         found = compare_quality(methods, folders, args.metrics)
         sheets = quality_sheets(found)
         write_text(args.out_md, '\n'.join(sheet.to_markdown() for sheet in sheets))
         if args.out_csv:
-            write_text(args.out_csv, _csv(found))
+            header = ['folder', 'pairs', 'method', 'checkpoint', 'metric', 'value']
+            write_text(args.out_csv, csv_text(header, _rows(found)))
     except (*EXPECTED_ERRORS, torch.cuda.OutOfMemoryError) as error:
         print_error(error)
         return 1

@@ -12,30 +12,22 @@ Examples:
 """
 
 import argparse
-import csv
-import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from mmfusion.analysis.report_files import write_text
+from mmfusion.analysis.report_files import csv_text, write_text
 from mmfusion.analysis.robustness import DEGRADATIONS, Row, measure_robustness, robustness_sheet
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, print_error
+from mmfusion.command_line import EXPECTED_ERRORS, add_device, add_models, named_models, print_error
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--model',
-        nargs='+',
-        action='append',
-        required=True,
-        metavar=('NAME', 'CONFIG'),
-        help='a name for the table, a config, and one or more checkpoints; may be given several times',
-    )
+    add_models(parser, required=True)
     parser.add_argument(
         '--degrade',
         nargs='+',
@@ -50,27 +42,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _models(entries: list[list[str]]) -> dict[str, tuple[str, list[str]]]:
-    models = {}
-    for entry in entries:
-        if len(entry) < 3:
-            raise ValueError(f'--model takes a name, a config and at least one checkpoint, got {" ".join(entry)!r}')
-        name, config, *checkpoints = entry
-        if name in models:
-            raise ValueError(f'--model names {name!r} twice')
-        models[name] = (config, checkpoints)
-    return models
-
-
-def _csv(rows: list[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['model', 'degradation', 'checkpoint', 'mIoU'])
+def _rows(rows: list[Row]) -> Iterator[list[object]]:
+    """Lines of the CSV file."""
     for row in rows:
         for degradation, values in row.figures.items():
             for number, value in enumerate(values):
-                writer.writerow([row.name, degradation, number, value])
-    return text.getvalue()
+                yield [row.name, degradation, number, value]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,11 +58,12 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = parse_args(argv)
     try:
-        rows = measure_robustness(_models(args.model), args.degrade, args.data_root, args.device)
+        rows = measure_robustness(named_models(args.model), args.degrade, args.data_root, args.device)
         sheet = robustness_sheet(rows)
         write_text(args.out_md, sheet.to_markdown())
         if args.out_csv:
-            write_text(args.out_csv, _csv(rows))
+            header = ['model', 'degradation', 'checkpoint', 'mIoU']
+            write_text(args.out_csv, csv_text(header, _rows(rows)))
     except (*EXPECTED_ERRORS, torch.cuda.OutOfMemoryError) as error:
         print_error(error)
         return 1

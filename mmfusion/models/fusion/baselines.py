@@ -12,8 +12,8 @@ from .base import BaseFusion, FusionResult, constant_weights
 from .memory import ConvUnit
 
 
-class _PixelRule(BaseFusion):
-    """A fusion by a fixed rule per pixel; it needs no segmentor and has no parameters."""
+class _OfThePair(BaseFusion):
+    """A fusion of the pair alone: it asks no segmentor, and nothing else has a say."""
 
     def forward(
         self,
@@ -27,6 +27,18 @@ class _PixelRule(BaseFusion):
     ) -> FusionResult:
         """Fuse a batch of pairs; scorer, labels, strength and ignore have no say. See :meth:`BaseFusion.forward`."""
         self.check_pair(ir, vi)
+        return self.fuse(ir, vi)
+
+    def fuse(self, ir: Tensor, vi: Tensor) -> FusionResult:
+        """Fuse a batch of pairs that were checked."""
+        raise TypeError(f'{type(self).__name__} does not say how it fuses')
+
+
+class _PixelRule(_OfThePair):
+    """A fusion by a fixed rule per pixel; it has no parameters."""
+
+    def fuse(self, ir: Tensor, vi: Tensor) -> FusionResult:
+        """The sum of both images by their weights."""
         weight_ir, weight_vi = self.weights(ir, vi)
         return FusionResult(weight_ir * ir + weight_vi * vi, weight_ir, weight_vi)
 
@@ -97,7 +109,7 @@ class InfraredOnly(_PixelRule):
 
 
 @MODELS.register_module()
-class LaplacianPyramidFusion(BaseFusion):
+class LaplacianPyramidFusion(_OfThePair):
     """Details of whichever image has the stronger ones, level by level of a Laplacian pyramid; the mean of the rest.
 
     The classical rule that learned fusions are to beat (P. J. Burt and E. H. Adelson, "The Laplacian pyramid as a
@@ -123,18 +135,8 @@ class LaplacianPyramidFusion(BaseFusion):
             raise ValueError(f'levels must be at least 1, got {levels}')
         self.levels = levels
 
-    def forward(
-        self,
-        ir: Tensor,
-        vi: Tensor,
-        scorer: Scorer | None = None,
-        labels: Tensor | None = None,
-        *,
-        strength: float = 1.0,
-        ignore: Tensor | None = None,
-    ) -> FusionResult:
-        """Fuse a batch of pairs; scorer, labels, strength and ignore have no say. See :meth:`BaseFusion.forward`."""
-        self.check_pair(ir, vi)
+    def fuse(self, ir: Tensor, vi: Tensor) -> FusionResult:
+        """See the class."""
         details: list[Tensor] = []
         of_ir, of_vi = at_least_float32(ir), at_least_float32(vi)
         # The filter reaches two pixels beyond the border.
@@ -163,7 +165,7 @@ def _resize_as(image: Tensor, other: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class ConcatenationFusion(BaseFusion):
+class ConcatenationFusion(_OfThePair):
     """Early concatenation: two convolutions from the stacked pair to one image, learned from the losses alone.
 
     Its weights are reported as one half, since it has none.
@@ -188,17 +190,7 @@ class ConcatenationFusion(BaseFusion):
             raise ValueError(f'channels must be positive, got {channels}')
         self.unit = ConvUnit(2, channels, 1)
 
-    def forward(
-        self,
-        ir: Tensor,
-        vi: Tensor,
-        scorer: Scorer | None = None,
-        labels: Tensor | None = None,
-        *,
-        strength: float = 1.0,
-        ignore: Tensor | None = None,
-    ) -> FusionResult:
-        """Fuse a batch of pairs; scorer, labels, strength and ignore have no say. See :meth:`BaseFusion.forward`."""
-        self.check_pair(ir, vi)
+    def fuse(self, ir: Tensor, vi: Tensor) -> FusionResult:
+        """See the class."""
         fused = at_least_float32(self.unit(torch.cat([ir, vi], dim=1))).sigmoid()
         return FusionResult(fused, *constant_weights(ir, 0.5))

@@ -45,6 +45,17 @@ def flops_of_convolutions(segmentor, image):
     return total
 
 
+@pytest.mark.parametrize('reads', ['pair+fused', 'views'])
+def test_a_gate_that_reads_more(config, reads):
+    """It asks nobody when it predicts: beside early fusion there are the small networks only."""
+    gated = dict(type='UAAFusion', weights='gate', gate=dict(type='FusionGate', channels=2), num_stages=1, channels=2)
+    pair, gate = config(dict(type='AverageFusion')), config(gated)
+    pair.model.reads, gate.model.reads = 'pair', reads
+    early, ours = measure_costs(dict(early=pair, ours=gate), 'val', CostSettings(repeats=1)).costs
+    passes = {'pair+fused': 1, 'views': 3}[reads]
+    assert passes * early.flops < ours.flops < (passes + 4) * early.flops
+
+
 def test_counts_and_times(config):
     torch.manual_seed(0)
     before = torch.get_num_threads(), torch.is_grad_enabled()

@@ -43,6 +43,26 @@ def test_share_of_pairs(prob):
     assert abs(lost.float().mean().item() - prob) <= 4 * (prob * (1 - prob) / 1000) ** 0.5
 
 
+def test_each_pair_gets_one_of_several_replacements():
+    torch.manual_seed(0)
+    images = pairs(300)
+    dropped = SensorDropout(1.0, 'infrared', ['blur', 'black'])(images)[:, 3:]
+    black = dropped.flatten(1).eq(0).all(1)
+    # Four standard deviations of a binomial.
+    assert abs(black.float().mean().item() - 0.5) <= 4 * (0.25 / 300) ** 0.5
+    torch.testing.assert_close(dropped[~black], make_baseline(images[~black][:, 3:], 'blur'))
+
+
+def test_a_single_replacement_draws_no_more_than_it_did():
+    images = pairs(8)
+    torch.manual_seed(0)
+    SensorDropout(0.5)(images)
+    behind = torch.rand(1)
+    torch.manual_seed(0)
+    torch.rand(2, 8)
+    assert torch.equal(behind, torch.rand(1))
+
+
 def test_follows_the_global_stream():
     images = pairs(8)
     draws = []
@@ -60,6 +80,8 @@ def test_follows_the_global_stream():
         (dict(prob=float('nan')), 'probability'),
         (dict(sensor='both'), "unknown sensor 'both'; choose one of either, infrared, visible"),
         (dict(replacement='white'), "unknown replacement 'white'"),
+        (dict(replacement=['blur', 'white']), r"unknown replacement \['blur', 'white'\]"),
+        (dict(replacement=[]), r'unknown replacement \[\]'),
     ],
 )
 def test_refused_options(options, message):

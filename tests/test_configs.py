@@ -38,7 +38,8 @@ def parts(name):
 
 
 def is_made_of_others(name):
-    return name.startswith('baselines/') and parts(name) is not None and parts(name)[1] != 'weedmap-160x192'
+    compared = name.startswith(('baselines/', 'ablations/uaafusion-views-'))
+    return compared and parts(name) is not None and parts(name)[1] != 'weedmap-160x192'
 
 
 BUILT = [name for name in NAMES if not is_made_of_others(name)]
@@ -70,7 +71,7 @@ def tiny_batch(num_classes, size=SIZE):
 
 def test_there_are_configs():
     assert len(NAMES) >= 70
-    assert len(MADE_OF_OTHERS) == 24  # Eight baselines for three of four data sets.
+    assert len(MADE_OF_OTHERS) == 36  # Eight baselines and four ablations for three of four data sets.
 
 
 @pytest.mark.parametrize('name', MADE_OF_OTHERS)
@@ -78,7 +79,7 @@ def test_made_of_others(name):
     """The model of the method on another data set, but for the classes; all else as for another method."""
     method, data = parts(name)
     cfg = load(name).to_dict()
-    same_method = load(f'baselines/{method}_{RECIPE}_weedmap-160x192.py').to_dict()
+    same_method = load(f'{Path(name).parent}/{method}_{RECIPE}_weedmap-160x192.py').to_dict()
     same_data = load(f'uaafusion/uaafusion_{RECIPE}_{data}.py').to_dict()
     models = [config.pop('model') for config in (cfg, same_method, same_data)]
     for model in models:

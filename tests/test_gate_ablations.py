@@ -28,6 +28,10 @@ CHANGES = {
     'fused': ('model.reads',),
     'dropout': ('model.sensor_dropout',),
 }
+# Likewise, of the recipe for real pairs with a backbone for each sensor, which sees no iterate that attribution could
+# attend to.
+OF_VIEWS = {name: CHANGES[name] for name in ('untaught', 'even', 'dropout')}
+OF_VIEWS['attribution'] = CHANGES['even']
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +60,9 @@ def train_step(name=None):
 def test_there_are_all_of_them():
     found = {path.name for path in (CONFIGS / 'ablations').glob('uaafusion-gate-*.py')}
     assert found == {f'uaafusion-gate-{name}_{DRAWN}' for name in CHANGES}
+    found = {path.name for path in (CONFIGS / 'ablations').glob('uaafusion-views-*.py')}
+    recipes = [f'efficientnet-lite0_1xb4-300_{data}-160x192.py' for data in REAL]
+    assert found == {f'uaafusion-views-{name}_{recipe}' for recipe in recipes for name in OF_VIEWS}
     found = {path.name for path in (CONFIGS / 'ablations').glob('*-iou_*.py')}
     assert found == {f'{name}-iou_efficientnet-lite0_1xb4-300_{data}-160x192.py' for data in REAL for name in WITH_IOU}
 
@@ -66,6 +73,17 @@ def test_overrides_the_difference_only(name):
     keys = {key for key in base.keys() | ours.keys() if base.get(key, '') != ours.get(key, '')}  # None says something.
     assert keys
     assert all(key.startswith(CHANGES[name]) for key in keys), keys
+
+
+@pytest.mark.parametrize('name', OF_VIEWS)
+@pytest.mark.parametrize('data', REAL)
+def test_overrides_the_difference_only_on_real_pairs(name, data):
+    recipe = f'efficientnet-lite0_1xb4-300_{data}-160x192.py'
+    base = flatten(Config.fromfile(CONFIGS / f'uaafusion/uaafusion-views_{recipe}').to_dict())
+    ours = flatten(Config.fromfile(CONFIGS / f'ablations/uaafusion-views-{name}_{recipe}').to_dict())
+    keys = {key for key in base.keys() | ours.keys() if base.get(key, '') != ours.get(key, '')}
+    assert keys
+    assert all(key.startswith(OF_VIEWS[name]) for key in keys), keys
 
 
 @pytest.mark.parametrize('baseline', WITH_IOU)

@@ -352,3 +352,21 @@ def test_the_lesson_leaves_no_trace_in_the_segmentor(reads, build, make_batch):
     assert passes.count(True) == 1
     assert passes.count(False) >= 1
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ('reads', 'told'),
+    [
+        ('pair', "that reads 'pair' does not see"),
+        (dict(type='views', views=('visible', 'infrared')), "that reads 'visible' and 'infrared' does not see"),
+    ],
+)
+@pytest.mark.parametrize('weights', ['attribution', 'even', 'gate'])
+def test_attention_to_a_fused_image_that_nobody_reads(model_config, make_batch, reads, told, weights):
+    fusion = dict(type='UAAFusion', num_stages=2, channels=4, weights=weights)
+    with pytest.raises(ValueError, match=f"fusion.attention='rms' attributes the fused image, .* {told}; set fusion"):
+        MODELS.build(model_config(reads=reads, fusion=dict(fusion, attention='rms')))
+    # The remedies of the message.
+    fusion['attention'] = 'gate' if weights == 'gate' else None
+    losses = MODELS.build(model_config(reads=reads, fusion=fusion)).train().loss(*make_batch())
+    assert all(torch.isfinite(value).all() for value in losses.values())

@@ -9,6 +9,8 @@ from torch import nn
 
 from mmfusion.registry import MODELS
 
+from ..reading import Reading
+
 
 def build_segmentor(config: Mapping[str, Any], **overrides: Any) -> tuple[Any, dict]:
     """Any mmseg segmentor, without its preprocessor.
@@ -65,3 +67,29 @@ def build_refiner(config: Mapping[str, Any] | None, segmentor: Any, fusion: nn.M
         return None
     sizes = dict(num_classes=segmentor.out_channels, feature_channels=getattr(fusion, 'feature_channels', 0))
     return MODELS.build({**sizes, **config})
+
+
+def refuse_blind_attention(fusion: nn.Module, reading: Reading) -> None:
+    """Refuse an attention that asks for the attribution of iterates which the segmentor never sees.
+
+    Args:
+        fusion (nn.Module): May have an ``attention``.
+        reading (Reading): What the segmentor reads.
+
+    Raises:
+        ValueError: The scores do not depend on the fused image; the message says what to set.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> refuse_blind_attention(SimpleNamespace(attention='rms'), Reading('pair'))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: fusion.attention='rms' attributes the fused image, which a segmentor that reads 'pair' ...
+    """
+    attention = getattr(fusion, 'attention', None)
+    if attention in (None, 'gate') or reading.uses_fused:
+        return
+    read = repr(reading.name) if reading.name != 'views' else ' and '.join(map(repr, reading.views))
+    raise ValueError(
+        f'fusion.attention={attention!r} attributes the fused image, which a segmentor that reads {read} does not see; '
+        "set fusion.attention=None, or fusion.weights='gate' whose attention needs no segmentor"
+    )

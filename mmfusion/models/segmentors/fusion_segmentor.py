@@ -18,7 +18,7 @@ from ..fusion.gate import GateOutput
 from ..reading import Reading, silence
 from ..scorer import plain_metas
 from .attributed_reading import AttributedReading
-from .build import build_refiner, build_segmentor
+from .build import build_refiner, build_segmentor, refuse_blind_attention
 from .finite import check_finite
 from .fused_prediction import attach_fusion, padding_mask
 from .head_output import HeadOutput, refined_losses
@@ -93,8 +93,8 @@ class FusionSegmentor(AttributedReading):
             attributed.
 
     Raises:
-        ValueError: The segmentor's config has no decode head, an option is unknown, or the segmentor cannot read what
-            it is to read.
+        ValueError: The segmentor's config has no decode head, an option is unknown, the segmentor cannot read what it
+            is to read, or the fusion's attention asks for the attribution of a fused image that nobody reads.
         TypeError: An argument that never was one.
     """
 
@@ -147,6 +147,7 @@ class FusionSegmentor(AttributedReading):
         self.loss_gate = None if loss_gate is None or self._gate is None else MODELS.build(loss_gate)
         self._init_normalization(expects, normalize)
         self.reading = Reading.of(reads)
+        refuse_blind_attention(self.fusion, self.reading)
         self.reading.adapt(self.segmentor, self.mean.shape[1])
         self.refine = build_refiner(refine, self.segmentor, self.fusion)
         configs = [loss_refined] if isinstance(loss_refined, Mapping) else loss_refined or []

@@ -1,12 +1,15 @@
 """mmfusion: task-driven infrared and visible image fusion for mmsegmentation."""
 
-from .compat import allow_mmengine_checkpoints, check_stack, check_versions, enable_mmseg_bases
+from .compat import check_stack, check_versions, enable_mmseg_bases
 from .version import __version__
 
 STACK = check_stack()
 """Module name to the distribution that provides it, for mmengine, mmcv and mmseg."""
 check_versions(STACK)
 enable_mmseg_bases()
-allow_mmengine_checkpoints()
+
+from .engine.safe_loading import load_data_only  # noqa: E402  Only after the stack was found to be whole.
+
+load_data_only()
 
 __all__ = ['STACK', '__version__']

@@ -8,7 +8,6 @@ other's files when both are installed. mmfusion therefore depends on neither by 
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
-import torch
 from packaging.version import Version
 
 _MODULES = ('mmengine', 'mmcv', 'mmseg')
@@ -106,40 +105,3 @@ def enable_mmseg_bases() -> None:
     from mmengine.config import utils
 
     utils.MODULE2PACKAGE.update(mmseg='mmseg', mmfusion='mmfusion')
-
-
-def allow_mmengine_checkpoints() -> None:
-    """Let ``torch.load(weights_only=True)`` read what upstream mmengine writes into a checkpoint.
-
-    Since PyTorch 2.6 the default of ``torch.load`` refuses pickled classes; a checkpoint of mmengine holds its message
-    hub, that is history buffers with numpy arrays. The fork loads them by itself; registering them twice is harmless.
-
-    Examples:
-        >>> import io
-        >>> from mmengine.logging.history_buffer import HistoryBuffer
-        >>> allow_mmengine_checkpoints()
-        >>> file = io.BytesIO()
-        >>> torch.save(dict(loss=HistoryBuffer([0.7, 0.5], [1, 1])), file)
-        >>> _ = file.seek(0)
-        >>> float(torch.load(file, weights_only=True)['loss'].current())
-        0.5
-    """
-    import numpy as np
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return
-    core = getattr(np, '_core', None) or np.core
-    dtypes = [dtype for name, dtype in vars(np.dtypes).items() if name.endswith('DType')]
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            core.multiarray._reconstruct,
-            core.multiarray.scalar,
-            np.ndarray,
-            np.dtype,
-            getattr,
-            slice,
-            *dtypes,
-        ]
-    )

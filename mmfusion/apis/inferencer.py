@@ -2,7 +2,6 @@
 
 import logging
 import os
-import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -263,13 +262,7 @@ def _read_checkpoint(path: str) -> dict:
     """Content of a checkpoint file or URL."""
     if '://' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'no checkpoint at {path}')
-    try:
-        content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f'the checkpoint {path} cannot be read: {str(error).splitlines()[:1]}') from error
-    if not isinstance(content, dict):
-        raise ValueError(f'the checkpoint {path} holds a {type(content).__name__}, not weights by name')
-    return content
+    return CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
 
 
 def _rainbow(number: int) -> list[list[int]]:

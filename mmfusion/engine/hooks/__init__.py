@@ -8,6 +8,7 @@ from .checkpoint_architecture_hook import CheckpointArchitectureHook
 from .fused_image_hook import FusedImageHook
 from .fusion_visualization_hook import FusionVisualizationHook
 from .iter_seed_hook import IterSeedHook
+from .safe_checkpoint_hook import SafeCheckpointHook
 
 __all__ = [
     'AttributionFusionLossHook',
@@ -15,4 +16,5 @@ __all__ = [
     'FusedImageHook',
     'FusionVisualizationHook',
     'IterSeedHook',
+    'SafeCheckpointHook',
 ]

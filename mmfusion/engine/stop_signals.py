@@ -1,0 +1,92 @@
+"""SIGINT and SIGTERM as a wish to stop: heard at once, followed where nothing is half done."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Hears the first signal and does what is to be done as soon as nothing is held; the second one stops at once.
+
+    Args:
+        act (Callable): What the first signal leads to, once nothing is held. It gets the signal's number.
+
+    Attributes:
+        received (int | None): Number of the signal that was heard.
+
+    Examples:
+        >>> stop = StopSignals(lambda number: print('saved'))
+        >>> stop.start()
+        >>> with stop.hold():
+        ...     os.kill(os.getpid(), signal.SIGTERM)
+        ...     print('finished')
+        finished
+        saved
+        >>> stop.end()
+    """
+
+    def __init__(self, act: Callable[[int], None]) -> None:
+        self.received: int | None = None
+        self._act = act
+        self._held = 0
+        self._process = 0
+        self._before: dict[int, object] = {}
+
+    def start(self) -> None:
+        """Listen. Python hears signals in the main thread of a process only; elsewhere nothing changes."""
+        if threading.current_thread() is threading.main_thread() and not self._before:
+            self._process = os.getpid()
+            self._before = {number: signal.signal(number, self._hear) for number in STOPPING}
+
+    def end(self) -> None:
+        """Leave signals to whoever had them before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._before = {}
+
+    def take(self) -> None:
+        """Nothing is to be begun now, as :meth:`hold` with a :meth:`give` later."""
+        self._held += 1
+
+    def give(self) -> None:
+        """What was taken is done."""
+        self._held -= 1
+        if not self._held and self.received is not None:
+            self._act(self.received)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """What is done inside is not to be interrupted.
+
+        Yields:
+            None: A signal is followed when the last one that holds is done; after an error it is not.
+        """
+        self._held += 1
+        try:
+            yield
+        except BaseException:
+            self._held -= 1
+            raise
+        self.give()
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            return  # A worker of the data loader, forked with the handler; its owner decides.
+        if self.received is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self.received = number
+        # Whoever signals a process group takes the workers as well; what is in the queue is not needed any more.
+        if hasattr(signal, 'SIGCHLD'):
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        name = signal.Signals(number).name
+        print(f'{name}: stopping as soon as all is saved; once more stops at once', file=sys.stderr, flush=True)
+        if not self._held:
+            self._act(number)

@@ -7,10 +7,24 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config, DictAction
 
+from mmfusion.apis import load_config
+from mmfusion.engine import trust_checkpoints
+from mmfusion.engine.config_checks import check_overrides
+
 # What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
-EXPECTED_ERRORS = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
+EXPECTED_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    ImportError,
+    SyntaxError,
+    FloatingPointError,
+    torch.cuda.OutOfMemoryError,
+)
 
 
 def print_error(error: Exception) -> None:
@@ -20,6 +34,62 @@ def print_error(error: Exception) -> None:
         error (Exception): Its message may have several lines.
     """
     print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+
+
+class OneLineErrors:
+    """Runs what a tool does: wrong arguments and files end in one line, and checkpoints run nothing.
+
+    Args:
+        args (argparse.Namespace): With ``traceback`` and ``trust_checkpoint``, see :func:`add_common`.
+
+    Attributes:
+        failed (bool): Whether an expected error was told.
+
+    Examples:
+        >>> args = argparse.Namespace(traceback=False, trust_checkpoint=False)
+        >>> with OneLineErrors(args) as outcome:  # The line goes to the error stream.
+        ...     raise ValueError('channels must be positive, got -4')
+        >>> outcome.failed
+        True
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.failed = False
+        self._traceback = args.traceback
+        self._trust = trust_checkpoints(args.trust_checkpoint)
+
+    def __enter__(self) -> 'OneLineErrors':
+        self._trust.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+        self._trust.__exit__(None, None, None)
+        self.failed = isinstance(error, EXPECTED_ERRORS)
+        if not self.failed or self._traceback:
+            return False
+        assert isinstance(error, Exception)
+        print_error(error)
+        return True
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what all tools that load checkpoints have in common: ``--trust-checkpoint`` and ``--traceback``.
+
+    Args:
+        parser (argparse.ArgumentParser): Changed in place.
+
+    Examples:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_common(parser)
+        >>> parser.parse_args([])
+        Namespace(trust_checkpoint=False, traceback=False)
+    """
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='load the checkpoint whatever it holds, and run what it says: only for files of your own',
+    )
+    parser.add_argument('--traceback', action='store_true', help='tell the place in the code of an error as well')
 
 
 def model_parser(description: str | None) -> argparse.ArgumentParser:
@@ -32,12 +102,13 @@ def model_parser(description: str | None) -> argparse.ArgumentParser:
         argparse.ArgumentParser: Takes ``config`` and ``checkpoint``; to be extended.
 
     Examples:
-        >>> vars(model_parser('Look.').parse_args(['some.py', 'some.pth']))
-        {'config': 'some.py', 'checkpoint': 'some.pth'}
+        >>> model_parser('Look.').parse_args(['some.py', 'some.pth']).checkpoint
+        'some.pth'
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or name of a config of this project')
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    add_common(parser)
     return parser
 
 
@@ -57,7 +128,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_models(parser: argparse.ArgumentParser, required: bool) -> None:
-    """Add the option ``--model NAME CONFIG CHECKPOINT...``, for tools that compare trained models.
+    """Add ``--model NAME CONFIG CHECKPOINT...``, for tools that compare trained models, and :func:`add_common`.
 
     Args:
         parser (argparse.ArgumentParser): Changed in place.
@@ -72,6 +143,7 @@ def add_models(parser: argparse.ArgumentParser, required: bool) -> None:
         metavar=('NAME', 'CONFIG'),
         help='a name for the table, a config, and one or more checkpoints; may be given several times',
     )
+    add_common(parser)
 
 
 def named_models(entries: Sequence[Sequence[str]], taken: Collection[str] = ()) -> dict[str, tuple[str, list[str]]]:
@@ -116,7 +188,7 @@ def runner_parser(description: str | None) -> argparse.ArgumentParser:
         {'model.fusion.channels': 16}
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file (.py)')
+    parser.add_argument('config', help='config file (.py), or name of a config of this project')
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and results (default: work_dirs/CONFIG_NAME)')
     parser.add_argument(
         '--cfg-options',
@@ -129,6 +201,7 @@ def runner_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)'
     )
+    add_common(parser)
     # torch.distributed passes the rank in one of two spellings.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -138,18 +211,18 @@ def read_config(path: str | os.PathLike, overrides: dict[str, Any] | None = None
     """Read a config file, with overrides.
 
     Args:
-        path (str | os.PathLike): The file.
+        path (str | os.PathLike): The file, or the name of a config of this project.
         overrides (dict, optional): Dotted keys to values, as ``--cfg-options`` has them.
 
     Returns:
         Config: The config.
 
     Raises:
-        FileNotFoundError: No such config.
+        FileNotFoundError: No such file.
+        ValueError: No config has that name, the file is no valid Python, or an override names a key that nobody reads.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no config at {path}; the configs of this project are in configs/')
-    cfg = Config.fromfile(path)
+    cfg = load_config(path)
+    check_overrides(cfg, overrides)
     if overrides is not None:
         cfg.merge_from_dict(overrides)
     return cfg
@@ -165,13 +238,12 @@ def runner_config(args: argparse.Namespace) -> Config:
         Config: With launcher and work folder set.
 
     Raises:
-        FileNotFoundError: No such config.
+        FileNotFoundError: No such file.
+        ValueError: As in :func:`read_config`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     # The command line goes before the config, and the config before the name of the file.
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg

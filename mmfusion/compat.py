@@ -5,6 +5,7 @@ Two families of distributions provide the modules ``mmengine``, ``mmcv`` and ``m
 other's files when both are installed. mmfusion therefore depends on neither by itself, but looks here what is there.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
@@ -105,3 +106,14 @@ def enable_mmseg_bases() -> None:
     from mmengine.config import utils
 
     utils.MODULE2PACKAGE.update(mmseg='mmseg', mmfusion='mmfusion')
+
+
+def ignore_missing_operators() -> None:
+    """Leave out mmcv-lite's warning, in every process, of an operator that it was built without.
+
+    A model that needs it says so when it is built.
+
+    Examples:
+        >>> ignore_missing_operators()
+    """
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')

@@ -12,12 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
 from mmfusion.apis import FusionInferencer
-
-# What wrong arguments and files lead to; anything else is a bug and keeps its traceback.
-EXPECTED = (OSError, ValueError, TypeError, KeyError, ImportError, torch.cuda.OutOfMemoryError)
+from mmfusion.command_line import OneLineErrors, add_common
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -33,6 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
     parser.add_argument('--batch-size', type=int, default=1, help='pairs per pass (default: 1)')
     parser.add_argument('--allow-unpaired', action='store_true', help='leave out images that have no partner')
+    add_common(parser)
     return parser.parse_args(argv)
 
 
@@ -43,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         int: Exit code: 0, or 1 after an error.
     """
     args = parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         fuse = FusionInferencer(args.config, args.checkpoint, args.device)
         results = fuse(
             ir=args.ir,
@@ -53,8 +50,7 @@ def main(argv: list[str] | None = None) -> int:
             allow_unpaired=args.allow_unpaired,
             return_arrays=False,
         )
-    except EXPECTED as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+    if outcome.failed:
         return 1
     number = len(results['names'])
     folders = ', '.join(str(Path(args.out) / name) for name in ('fused', 'weights', 'labels', 'panels'))

@@ -5,12 +5,14 @@ Examples:
     python tools/test.py CONFIG CHECKPOINT --show-dir panels --out predictions
 """
 
+import sys
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from mmfusion.command_line import runner_config, runner_parser
+from mmfusion.command_line import OneLineErrors, runner_config, runner_parser
+from mmfusion.engine.config_checks import check_config
+from mmfusion.engine.run import carry_out
 
 
 def draw_panels(cfg: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
@@ -51,8 +53,12 @@ def augment(cfg: Config) -> None:
     cfg.model = cfg.tta_model
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        int: Exit code: 0, or 1 after an error.
+    """
     parser = runner_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
     parser.add_argument(
@@ -64,20 +70,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--out', help='write label maps and fused images to this folder')
     parser.add_argument('--tta', action='store_true', help='test time augmentation (tta_model and tta_pipeline)')
     args = parser.parse_args(argv)
-    cfg = runner_config(args)
-    if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
-        raise FileNotFoundError(f'no checkpoint at {args.checkpoint}')
-    cfg.load_from = args.checkpoint
-    if args.show or args.show_dir:
-        draw_panels(cfg, args.show_dir, args.show, args.wait_time)
-    if args.out:
-        save_outputs(cfg, args.out)
-    if args.tta:
-        augment(cfg)
+    with OneLineErrors(args) as outcome:
+        cfg = runner_config(args)
+        check_config(cfg, 'test')
+        if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
+            raise FileNotFoundError(f'no checkpoint at {args.checkpoint}')
+        cfg.load_from = args.checkpoint
         if args.show or args.show_dir:
-            raise ValueError('a panel shows one pass; --show and --show-dir do not go with --tta')
-    Runner.from_cfg(cfg).test()
+            draw_panels(cfg, args.show_dir, args.show, args.wait_time)
+        if args.out:
+            save_outputs(cfg, args.out)
+        if args.tta:
+            augment(cfg)
+            if args.show or args.show_dir:
+                raise ValueError('a panel shows one pass; --show and --show-dir do not go with --tta')
+        carry_out(cfg, 'test')
+    return int(outcome.failed)
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

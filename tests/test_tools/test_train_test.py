@@ -44,6 +44,20 @@ def config(run_config, model_config, pair_folder, tmp_path, plain_configs):
     return tmp_path / 'tiny.py'
 
 
+@pytest.fixture
+def told(tool, capfd):
+    """Function of a tool's name and its arguments that gives the one line in which it tells an error."""
+
+    def call(*arguments):
+        capfd.readouterr()
+        assert tool(*arguments) == 1
+        last = capfd.readouterr().err.strip().splitlines()[-1]
+        assert last.startswith('error: ')
+        return last
+
+    return call
+
+
 def checkpoint_at(path):
     return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
 
@@ -127,50 +141,65 @@ def test_without_outputs(tool, config, tmp_path):
     assert list((tmp_path / 'test').rglob('*.json'))
 
 
-def test_checkpoint_of_another_architecture(tool, config, tmp_path):
+def test_checkpoint_of_another_architecture(tool, told, config, tmp_path):
     tool('train', config, '--work-dir', tmp_path / 'run')
-    with pytest.raises(ValueError, match=r'iter_2\.pth is of another architecture'):
-        tool(
-            'test',
-            config,
-            tmp_path / 'run/iter_2.pth',
-            '--work-dir',
-            tmp_path / 'test',
-            '--cfg-options',
-            'model.fusion.channels=6',
-        )
+    other = ('--work-dir', tmp_path / 'test', '--cfg-options', 'model.fusion.channels=6')
+    assert 'iter_2.pth is of another architecture' in told('test', config, tmp_path / 'run/iter_2.pth', *other)
+    assert not (tmp_path / 'test').exists()
 
 
-def test_messages(tool, config, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'no config at nowhere\.py; the configs .* are in configs/'):
-        tool('train', 'nowhere.py')
-    with pytest.raises(FileNotFoundError, match=r'no checkpoint at nowhere\.pth'):
-        tool('test', config, 'nowhere.pth')
-    with pytest.raises(ValueError, match='--tta needs tta_model and tta_pipeline'):
-        tool('test', config, config, '--tta')
+def test_messages(told, config, tmp_path):
+    assert 'no config at nowhere.py; give the path of a config file, or the name' in told('train', 'nowhere.py')
+    assert 'no checkpoint at nowhere.pth' in told('test', config, 'nowhere.pth')
+    assert '--tta needs tta_model and tta_pipeline' in told('test', config, config, '--tta')
     cfg = Config.fromfile(config)
     del cfg.default_hooks['visualization']
     cfg.dump(tmp_path / 'other.py')
-    with pytest.raises(ValueError, match=r'need default_hooks\.visualization'):
-        tool('test', tmp_path / 'other.py', config, '--show-dir', tmp_path)
-    with pytest.raises(ValueError, match='do not go with --tta'):
-        tool(
-            'test',
-            config,
-            config,
-            '--tta',
-            '--show-dir',
-            tmp_path,
-            '--cfg-options',
-            'tta_model.type=SegTTAModel',
-            'tta_pipeline=[]',
-        )
+    panels = ('--show-dir', tmp_path)
+    assert 'need default_hooks.visualization' in told('test', tmp_path / 'other.py', config, *panels)
+    augmented = ('--tta', *panels, '--cfg-options', 'tta_model.type=SegTTAModel', 'tta_pipeline=[]')
+    assert 'do not go with --tta' in told('test', config, config, *augmented)
+
+
+def test_traceback(tool):
+    with pytest.raises(FileNotFoundError, match=r'no config at nowhere\.py'):
+        tool('train', 'nowhere.py', '--traceback')
+
+
+def test_a_config_by_its_name(told, tmp_path):
+    name = 'average_unet-tiny_1xb4-300_synthetic-96x128'
+    assert 'train_cfg.max_iters must be a whole number' in told('train', name, '--cfg-options', 'train_cfg.max_iters=0')
+    assert 'the closest names: average_unet-tiny_1xb4' in told('train', name.replace('average', 'avrage'))
+
+
+@pytest.mark.parametrize('there', [False, True])
+def test_nothing_is_left_where_nothing_was_started(told, config, tmp_path, there):
+    folder = tmp_path / 'new/run'
+    if there:
+        folder.mkdir(parents=True)
+        (folder / 'notes.txt').write_text('mine')
+    before = sorted(tmp_path.rglob('*'))
+    wrong = ('--work-dir', folder, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere')
+    assert 'nowhere' in told('train', config, *wrong)
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_what_was_started_stays(tool, config, tmp_path, monkeypatch):
+    """Here the second iteration fails."""
+
+    def fails(self, runner, *args, **kwargs):
+        if runner.iter == 1:
+            raise ValueError('no more')
+
+    monkeypatch.setattr('mmfusion.engine.hooks.IterSeedHook.before_train_iter', fails)
+    assert tool('train', config, '--work-dir', tmp_path / 'run') == 1
+    assert list((tmp_path / 'run').rglob('*.log'))
 
 
 def test_mixed_precision(load_tool, config, monkeypatch):
     train, cfg = load_tool('train.py'), Config.fromfile(config)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(RuntimeError, match='--amp needs a GPU'):
+    with pytest.raises(ValueError, match='--amp needs a GPU'):
         train.enable_amp(cfg)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     train.enable_amp(cfg)
@@ -213,4 +242,5 @@ def test_as_a_script_from_elsewhere(tmp_path):
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
     )
     assert script.returncode == 1
-    assert 'FileNotFoundError: no config at nowhere.py' in script.stderr
+    assert script.stderr.startswith('error: no config at nowhere.py')  # And nothing else.
+    assert len(script.stderr.splitlines()) == 1

@@ -21,7 +21,7 @@ from mmfusion.analysis.report_files import json_text, write_text
 from mmfusion.analysis.scenes import build_dataset, read_label_map
 from mmfusion.apis import FusionInferencer
 from mmfusion.apis.inputs import is_folder, list_pairs
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, model_parser, print_error
+from mmfusion.command_line import OneLineErrors, add_device, model_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -88,15 +88,14 @@ def main(argv: list[str] | None = None) -> int:
         int: Exit code: 0, or 1 after an error.
     """
     args = parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         inferencer = FusionInferencer(args.config, args.checkpoint, args.device)
         packed, labels = read_pair(inferencer, args)
         report = analyse(inferencer, packed, labels, args.steps)
         name = Path(packed['data_samples'].img_path).stem
         figure = draw_attribution(report, f'{name}  |  {Path(args.config).stem}')
         files = write(report, figure, Path(args.out), name)
-    except EXPECTED_ERRORS as error:
-        print_error(error)
+    if outcome.failed:
         return 1
     print('wrote', *files)
     return 0

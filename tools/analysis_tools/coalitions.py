@@ -25,7 +25,7 @@ from mmfusion.analysis.report_files import json_text, write_text
 from mmfusion.analysis.scenes import build_dataset, read_batches
 from mmfusion.analysis.tables import Sheet
 from mmfusion.apis import FusionInferencer
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, model_parser, print_error
+from mmfusion.command_line import OneLineErrors, add_device, model_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -101,12 +101,11 @@ def main(argv: list[str] | None = None) -> int:
         int: Exit code: 0, or 1 after an error.
     """
     args = parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         report, sheet = run(args)
         write_text(args.json, json_text(report))
         write_text(args.out_md, sheet.to_markdown())
-    except EXPECTED_ERRORS as error:
-        print_error(error)
+    if outcome.failed:
         return 1
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(sheet.to_rich())

@@ -40,7 +40,7 @@ from mmfusion.analysis.scenes import build_dataset
 from mmfusion.analysis.share_settings import Setting, own_setting
 from mmfusion.analysis.tables import Sheet
 from mmfusion.apis import FusionInferencer
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, model_parser, print_error
+from mmfusion.command_line import OneLineErrors, add_device, model_parser
 
 SCENES = 80
 REFERENCE_NODES = 64
@@ -236,13 +236,12 @@ def main(argv: list[str] | None = None) -> int:
         int: Exit code: 0, also where a target is missed, or 1 after an error.
     """
     args = parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         report, sheets = run(args)
         head = f'{Path(args.config).stem}, {Path(args.checkpoint).name}, {report["scenes"]} unseen scenes'
         write_text(args.json, json_text(report))
         write_text(args.out_md, '\n'.join([f'# {head}', '', *(sheet.to_markdown() for sheet in sheets)]))
-    except EXPECTED_ERRORS as error:
-        print_error(error)
+    if outcome.failed:
         return 1
     # A file or a pipe has no width; folded cells would be no use there.
     console = Console(width=None if sys.stdout.isatty() else 250)

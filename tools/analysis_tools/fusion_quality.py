@@ -17,13 +17,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from mmfusion.analysis.fusion_quality import METRICS, RULES, Quality, by_model, by_rule, compare_quality, quality_sheets
 from mmfusion.analysis.report_files import csv_text, write_text
 from mmfusion.apis import FusionInferencer
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, add_models, named_models, print_error
+from mmfusion.command_line import OneLineErrors, add_device, add_models, named_models
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -70,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         int: Exit code: 0, or 1 after an error.
     """
     args = parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         folders = _folders(args.pairs)
         methods = {name: [by_rule(RULES[name]())] for name in args.rules}
         for name, (config, checkpoints) in named_models(args.model, taken=RULES).items():
@@ -83,8 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.out_csv:
             header = ['folder', 'pairs', 'method', 'checkpoint', 'metric', 'value']
             write_text(args.out_csv, csv_text(header, _rows(found)))
-    except (*EXPECTED_ERRORS, torch.cuda.OutOfMemoryError) as error:
-        print_error(error)
+    if outcome.failed:
         return 1
     # A file or a pipe is as wide as it takes.
     console = Console(width=None if sys.stdout.isatty() else 200)

@@ -36,7 +36,7 @@ from mmfusion.analysis.intervention_report import LABELS, intervention_report
 from mmfusion.analysis.interventions import load_uaafusion
 from mmfusion.analysis.report_files import json_text, write_text
 from mmfusion.analysis.tables import Sheet
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, model_parser, print_error
+from mmfusion.command_line import OneLineErrors, add_device, model_parser
 
 SIZES = (128, 256, 512)
 SMALLEST = 32  # The blurred baseline of the attribution looks 15 pixels far.
@@ -153,13 +153,12 @@ def main(argv: list[str] | None = None) -> int:
         int: Exit code: 0, or 1 after an error.
     """
     args = parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         report = run(args)
         sheets = sheets_of(report)
         write_text(args.json, json_text(report))
         write_text(args.out_md, '\n'.join(sheet.to_markdown('**{}**') for sheet in sheets))
-    except EXPECTED_ERRORS as error:
-        print_error(error)
+    if outcome.failed:
         return 1
     console = Console()
     if not console.is_terminal:  # A file has no width to fit.

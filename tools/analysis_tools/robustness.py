@@ -16,12 +16,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from mmfusion.analysis.report_files import csv_text, write_text
 from mmfusion.analysis.robustness import DEGRADATIONS, Row, measure_robustness, robustness_sheet
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, add_models, named_models, print_error
+from mmfusion.command_line import OneLineErrors, add_device, add_models, named_models
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -57,15 +56,14 @@ def main(argv: list[str] | None = None) -> int:
         int: Exit code: 0, or 1 after an error.
     """
     args = parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         rows = measure_robustness(named_models(args.model), args.degrade, args.data_root, args.device)
         sheet = robustness_sheet(rows)
         write_text(args.out_md, sheet.to_markdown())
         if args.out_csv:
             header = ['model', 'degradation', 'checkpoint', 'mIoU']
             write_text(args.out_csv, csv_text(header, _rows(rows)))
-    except (*EXPECTED_ERRORS, torch.cuda.OutOfMemoryError) as error:
-        print_error(error)
+    if outcome.failed:
         return 1
     # A file or a pipe is as wide as it takes.
     Console(width=None if sys.stdout.isatty() else 200).print(sheet.to_rich())

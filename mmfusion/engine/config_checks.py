@@ -1,0 +1,123 @@
+"""What of a config can be seen to be wrong before anything is built."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+# What a runner, mmseg's tools or this project's read, whether or not a config says it.
+_TOP = {
+    *list(inspect.signature(Runner.__init__).parameters)[1:],
+    'auto_scale_lr',
+    'custom_imports',
+    'tta_model',
+    'tta_pipeline',
+}
+# Parts that are no module with a type of its own, and what they may hold.
+_PARTS = {
+    'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
+    'randomness': {'seed', 'diff_rank_seed', 'deterministic'},
+    **{
+        f'{split}_dataloader': {*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch'} - {'self'}
+        for split in ('train', 'val', 'test')
+    },
+}
+
+
+def check_overrides(cfg: Config, overrides: Mapping[str, Any] | None) -> None:
+    """Refuse an override that nobody would read.
+
+    A module with a ``type`` refuses arguments that it has not when it is built; what is looked at here are the parts of
+    a config that mmengine reads by name, where a key that is misspelt would have no effect.
+
+    Args:
+        cfg (Config): Before they are merged.
+        overrides (Mapping[str, Any], optional): Dotted keys to values, as ``--cfg-options`` has them.
+
+    Raises:
+        ValueError: A key is unknown; the message has the nearest ones.
+
+    Examples:
+        >>> cfg = Config(dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=10)))
+        >>> check_overrides(cfg, {'train_cfg.max_iters': 20})
+        >>> check_overrides(cfg, {'train_cfgg.max_iters': 20})
+        Traceback (most recent call last):
+        ValueError: the config has no train_cfgg (from train_cfgg.max_iters); the nearest: train_cfg, val_cfg, env_cfg
+    """
+    for option in overrides or {}:
+        place: Any = cfg._cfg_dict
+        known: Iterable[str] | None = {*place, *_TOP}
+        path = ''
+        for word in option.split('.'):
+            if known is not None and word not in known:
+                _refuse(option, f'{path}{word}', path, word, known)
+            path += f'{word}.'
+            place = _into(place, word)
+            if isinstance(place, Mapping) and 'type' not in place:
+                known = {*place, *_PARTS.get(path[:-1], ())} if path[:-1] in _PARTS else None
+                if known is None and path == 'default_hooks.':
+                    known = set(place)
+            else:
+                known = None
+
+
+def _into(place: Any, word: str) -> Any:
+    if isinstance(place, Mapping):
+        return place.get(word)
+    if isinstance(place, (list, tuple)) and word.isdigit() and int(word) < len(place):
+        return place[int(word)]
+    return None
+
+
+def _refuse(option: str, key: str, path: str, word: str, known: Iterable[str]) -> None:
+    close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.5) or sorted(known)
+    whole = '' if option == key else f' (from {option})'
+    raise ValueError(f'the config has no {key}{whole}; the nearest: {", ".join(path + name for name in close)}')
+
+
+def check_config(cfg: Config, task: str) -> None:
+    """Refuse a config that cannot be run.
+
+    Args:
+        cfg (Config): As it will be run.
+        task (str): 'train' or 'test'.
+
+    Raises:
+        ValueError: A part is missing, or a number is out of range; the message has the key.
+
+    Examples:
+        >>> check_config(Config(dict(model=dict(type='FusionSegmentor'))), 'train')
+        Traceback (most recent call last):
+        ValueError: the config has no train_cfg, which is needed to train; inherit a schedule and a data set of _base_
+    """
+    if not isinstance(cfg.get('model'), Mapping) or 'type' not in cfg.model:
+        raise ValueError("the config has no model; inherit one, such as _base_ = ['../_base_/models/...']")
+    needed = {
+        'train': ('train_cfg', 'train_dataloader', 'optim_wrapper'),
+        'test': ('test_cfg', 'test_dataloader', 'test_evaluator'),
+    }
+    for key in needed[task]:
+        if cfg.get(key) is None:
+            raise ValueError(
+                f'the config has no {key}, which is needed to {task}; inherit a schedule and a data set of _base_'
+            )
+    if task == 'train':
+        for key in ('max_iters', 'max_epochs', 'val_interval'):
+            if key in cfg.train_cfg:
+                _check_count(f'train_cfg.{key}', cfg.train_cfg[key])
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader') or {}
+        if 'batch_size' in loader:
+            _check_count(f'{split}_dataloader.batch_size', loader['batch_size'])
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):
+        raise ValueError(f'randomness.seed must be a whole number from 0 to 2**32 - 1, or None for any, got {seed!r}')
+
+
+def _check_count(key: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f'{key} must be a whole number of at least 1, got {value!r}')

@@ -242,6 +242,8 @@ def runner_config(args: argparse.Namespace) -> Config:
         ValueError: As in :func:`read_config`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if 'launcher' in (args.cfg_options or {}):
+        raise ValueError(f'launcher={args.cfg_options["launcher"]!r} has no effect here; use --launcher')
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     # The command line goes before the config, and the config before the name of the file.

@@ -319,6 +319,32 @@ def load_tool():
     return load
 
 
+@pytest.fixture
+def tool(load_tool, forget_globals, monkeypatch):
+    """Function of a tool's name and its arguments; each call starts without what an earlier one left behind."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+    def call(name, *arguments):
+        forget_globals()
+        return load_tool(f'{name}.py').main([str(argument) for argument in arguments])
+
+    return call
+
+
+@pytest.fixture
+def told(tool, capfd):
+    """Function of a tool's name and its arguments that gives the one line in which it tells an error."""
+
+    def call(*arguments):
+        capfd.readouterr()
+        assert tool(*arguments) == 1
+        last = capfd.readouterr().err.strip().splitlines()[-1]
+        assert last.startswith('error: ')
+        return last
+
+    return call
+
+
 def _recipe_value(name, shape, seed):
     """Weights of the reference segmentor; the recipe is told beside the fixture's JSON."""
     if name.endswith('num_batches_tracked'):

@@ -34,8 +34,28 @@ def config_names() -> dict[str, Path]:
 def _read(path: str) -> Config:
     try:
         return Config.fromfile(path)
-    except SyntaxError as error:  # Which names no file, since mmengine reads it by itself.
-        raise ValueError(f'the config {path} or a base of it is no valid Python: {error}') from error
+    except RecursionError as error:
+        raise ValueError(f'the config {path} has itself among its bases, or they are too many') from error
+    except Exception as error:  # A config is a program.
+        file, line = _place(error)
+        where = '' if file in (None, os.path.abspath(path)) else f', in its base {file}'
+        where += f', line {line}' if line else ''
+        told = ' '.join(str(error).split())[:250]
+        raise ValueError(f'the config {path} cannot be read{where}: {type(error).__name__}: {told}') from error
+
+
+def _place(error: Exception) -> tuple[str | None, int | None]:
+    """Which file mmengine was reading, and which line of it failed."""
+    file, line = None, getattr(error, 'lineno', None)
+    frame = error.__traceback__
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        if 'mmengine' in code.co_filename and isinstance(frame.tb_frame.f_locals.get('filename'), str):
+            file = os.path.abspath(frame.tb_frame.f_locals['filename'])
+        if code.co_filename in ('', '<string>') or code.co_filename == file:  # mmengine compiles without a name.
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return file, line
 
 
 def load_config(config_or_name: str | os.PathLike | Config) -> Config:
@@ -50,7 +70,8 @@ def load_config(config_or_name: str | os.PathLike | Config) -> Config:
     Raises:
         FileNotFoundError: A path that does not exist.
         TypeError: Neither path, name nor config.
-        ValueError: There is no config of that name (the message has the closest ones), or the file is no valid Python.
+        ValueError: There is no config of that name (the message has the closest ones), or the file cannot be read: the
+            message has the file, the line and the reason.
 
     Examples:
         >>> load_config('average_unet-tiny_1xb4-300_synthetic-96x128').model.fusion.type
@@ -66,7 +87,7 @@ def load_config(config_or_name: str | os.PathLike | Config) -> Config:
     name = os.fspath(config_or_name)
     if Path(name).is_file():
         return _read(name)
-    if Path(name).suffix == '.py' or Path(name).name != name:
+    if not name or Path(name).suffix == '.py' or Path(name).name != name:
         raise FileNotFoundError(
             f'no config at {name}; give the path of a config file, or the name of a config of this '
             'project without folder and .py'

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mmseg.structures import SegDataSample
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.engine.checkpoint import compare_checkpoint, weights_of
+from mmfusion.engine.checkpoint import check_content, compare_checkpoint, weights_of
 from mmfusion.models import FusionSegmentor
 from mmfusion.registry import DATASETS, MODELS
 
@@ -67,6 +67,8 @@ class FusionInferencer:
         device: str | torch.device | None = None,
     ) -> None:
         self.cfg = load_config(config_or_name)
+        if not isinstance(self.cfg.get('model'), Mapping) or 'type' not in self.cfg.model:
+            raise ValueError('the config has no model')
         self.device = self._check_device(device)
         # For this block only: other code of the process may have a scope of its own.
         with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope') or 'mmfusion'):
@@ -91,8 +93,6 @@ class FusionInferencer:
         return found
 
     def _build_model(self) -> FusionSegmentor:
-        if not self.cfg.get('model'):
-            raise ValueError('the config has no model')
         model = MODELS.build(self.cfg.model)
         if not isinstance(model, FusionSegmentor):
             raise TypeError(
@@ -108,6 +108,7 @@ class FusionInferencer:
             return {}
         path = os.fspath(checkpoint)
         content = _read_checkpoint(path)
+        check_content(self.model, content, path)
         fit = compare_checkpoint(self.model, content)
         if not fit.complete:
             raise ValueError(fit.describe(path))

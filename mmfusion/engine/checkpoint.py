@@ -1,9 +1,12 @@
-"""Whether a checkpoint belongs to a model."""
+"""Whether a checkpoint belongs to a model, and can be used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
+
+from .safe_loading import CheckpointError
 
 
 def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
@@ -108,3 +111,45 @@ def compare_checkpoint(model: nn.Module, checkpoint: Mapping) -> CheckpointFit:
         other={name: (theirs[name], ours[name]) for name in shared if theirs[name] != ours[name]},
         unknown=tuple(sorted(set(theirs) - set(ours))),
     )
+
+
+def check_content(model: nn.Module, checkpoint: Mapping, source: str | None = None) -> None:
+    """Refuse what is no checkpoint of a network, or of one that has diverged.
+
+    Args:
+        model (nn.Module): The bare model.
+        checkpoint (Mapping): What a checkpoint file holds.
+        source (str, optional): Where the checkpoint comes from.
+
+    Raises:
+        CheckpointError: There are no weights in it, its meta information is none, or weights are NaN or infinite. A
+            buffer may be infinite, as masks of attention are.
+
+    Examples:
+        >>> check_content(nn.Linear(1, 1), dict(model=dict(weight=torch.zeros(1, 1))), 'other.pth')
+        Traceback (most recent call last):
+        mmfusion.engine.safe_loading.CheckpointError: the checkpoint other.pth holds no weights by name, but 'model'; \
+save what is there as `state_dict`
+    """
+    name = f'the checkpoint{f" {source}" if source else ""}'
+    weights = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(weights, Mapping) or not any(isinstance(value, Tensor) for value in weights.values()):
+        found = ', '.join(repr(key) for key in list(checkpoint)[:5]) or 'nothing'
+        raise CheckpointError(f'{name} holds no weights by name, but {found}; save what is there as `state_dict`')
+    meta = checkpoint.get('meta')
+    data = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    for key, value in (('meta', meta), ('meta.dataset_meta', data)):
+        if not isinstance(value, Mapping | None):
+            raise CheckpointError(f'{name} has a {type(value).__name__} as `{key}`, where a dict belongs; leave it out')
+    parameters = {key for key, _ in model.named_parameters()}
+    broken = [
+        key
+        for key, value in weights_of(checkpoint).items()
+        if value.is_floating_point()
+        and (value.isnan().any() or (key in parameters and not torch.isfinite(value).all()))
+    ]
+    if broken:
+        raise CheckpointError(
+            f'{name} holds NaN or infinite values in {len(broken)} of its weights, such as {broken[0]}: that training '
+            'had diverged. Use an earlier checkpoint, and train with a lower learning rate or with clip_grad'
+        )

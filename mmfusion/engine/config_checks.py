@@ -2,12 +2,16 @@
 
 import difflib
 import inspect
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+
+from mmfusion.registry import OPTIMIZERS
 
 # What a runner, mmseg's tools or this project's read, whether or not a config says it.
 _TOP = {
@@ -57,12 +61,11 @@ def check_overrides(cfg: Config, overrides: Mapping[str, Any] | None) -> None:
                 _refuse(option, f'{path}{word}', path, word, known)
             path += f'{word}.'
             place = _into(place, word)
-            if isinstance(place, Mapping) and 'type' not in place:
-                known = {*place, *_PARTS.get(path[:-1], ())} if path[:-1] in _PARTS else None
-                if known is None and path == 'default_hooks.':
-                    known = set(place)
+            part = path[:-1]
+            if part in _PARTS:
+                known = {*(place or ()), *_PARTS[part]}
             else:
-                known = None
+                known = set(place) if part == 'default_hooks' and isinstance(place, Mapping) else None
 
 
 def _into(place: Any, word: str) -> Any:
@@ -109,15 +112,44 @@ def check_config(cfg: Config, task: str) -> None:
         for key in ('max_iters', 'max_epochs', 'val_interval'):
             if key in cfg.train_cfg:
                 _check_count(f'train_cfg.{key}', cfg.train_cfg[key])
+        _check_optimizer(cfg.optim_wrapper.get('optimizer') or {})
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader') or {}
-        if 'batch_size' in loader:
-            _check_count(f'{split}_dataloader.batch_size', loader['batch_size'])
+        _check_count(f'{split}_dataloader.batch_size', loader.get('batch_size', 1))
+        _check_count(f'{split}_dataloader.num_workers', loader.get('num_workers', 0), least=0)
+    _check_surroundings(cfg)
+
+
+def _check_surroundings(cfg: Config) -> None:
+    level = cfg.get('log_level', 'INFO')
+    if not isinstance(logging.getLevelName(level), int):
+        raise ValueError(f'log_level must be DEBUG, INFO, WARNING or ERROR, got {level!r}')
     seed = (cfg.get('randomness') or {}).get('seed')
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):
         raise ValueError(f'randomness.seed must be a whole number from 0 to 2**32 - 1, or None for any, got {seed!r}')
 
 
-def _check_count(key: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f'{key} must be a whole number of at least 1, got {value!r}')
+def _check_count(key: str, value: Any, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f'{key} must be a whole number of at least {least}, got {value!r}')
+
+
+def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
+    kind, rate = optimizer.get('type'), optimizer.get('lr')
+    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+        close = difflib.get_close_matches(kind, _optimizers(), n=3) or ['AdamW', 'SGD']
+        raise ValueError(
+            f'optim_wrapper.optimizer.type={kind!r} is not in the registry; the nearest: {", ".join(close)}'
+        )
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, (int, float)) or rate < 0):
+        raise ValueError(f'optim_wrapper.optimizer.lr must be a number of at least 0, got {rate!r}')
+
+
+def _optimizers() -> list[str]:
+    """Names of the registry and of those above it."""
+    names: list[str] = []
+    registry: Registry | None = OPTIMIZERS
+    while registry is not None:
+        names += registry.module_dict
+        registry = registry.parent
+    return names

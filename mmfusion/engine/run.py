@@ -14,15 +14,15 @@ from mmengine.runner import Runner
 
 
 class _Started(Hook):
-    """Whether a batch came to the model."""
+    """Whether anything was trained or tested."""
 
     def __init__(self) -> None:
         self.started = False
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.started = True
 
-    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.started = True
 
 
@@ -34,7 +34,7 @@ def carry_out(cfg: Config, task: str) -> None:
         task (str): 'train' or 'test'.
 
     Raises:
-        Exception: Whatever goes wrong. If no batch had come to the model, the work folder is as it was.
+        Exception: Whatever goes wrong. If that was in the first iteration or before, the work folder is as it was.
     """
     watch = _Started()
     with _as_it_was(Path(cfg.work_dir), watch):
@@ -45,7 +45,7 @@ def carry_out(cfg: Config, task: str) -> None:
 
 @contextmanager
 def _as_it_was(folder: Path, watch: _Started) -> Iterator[None]:
-    """Take away what came into a folder before the first batch, if there is none."""
+    """Take away what came into a folder if the first iteration did not end."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     before = set() if missing else set(folder.iterdir())
     try:

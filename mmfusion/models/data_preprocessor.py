@@ -121,7 +121,8 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         if not isinstance(data, Mapping) or 'inputs' not in data:
             raise TypeError(
                 "A batch must be a dict with 'inputs' and 'data_samples', as pseudo_collate makes it, but "
-                f'is {list(data) if isinstance(data, Mapping) else type(data).__name__}.'
+                f'is {list(data) if isinstance(data, Mapping) else type(data).__name__}. Let the pipeline end with '
+                "dict(type='PackFusionInputs')."
             )
         inputs, samples = data['inputs'], data.get('data_samples')
         if isinstance(inputs, Tensor):

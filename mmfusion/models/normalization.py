@@ -30,7 +30,7 @@ class Normalization:
             Normalization: Of 1 or 3 channels.
 
         Raises:
-            ValueError: Unknown keys, or not 1 or 3 means and as many stds.
+            ValueError: Unknown keys, not 1 or 3 means and as many stds, or a std that is not positive.
 
         Examples:
             >>> Normalization.of(dict(mean=[1, 2, 3], std=[4, 5, 6], bgr_to_rgb=False)).bgr
@@ -43,8 +43,10 @@ class Normalization:
             raise ValueError(f'normalize takes mean and std, not {", ".join(unknown)}')
         source = given or preprocessor
         mean, std = source.get('mean') or _IMAGENET['mean'], source.get('std') or _IMAGENET['std']
-        if len(mean) != len(std) or len(mean) not in (1, 3):
-            raise ValueError(f'normalisation needs 1 or 3 means and as many stds, got mean={mean} and std={std}')
+        if isinstance(mean, str) or isinstance(std, str) or len(mean) != len(std) or len(mean) not in (1, 3):
+            raise ValueError(f'normalisation needs 1 or 3 means and as many stds, got mean={mean!r} and std={std!r}')
+        if not all(isinstance(value, (int, float)) for value in (*mean, *std)) or min(std) <= 0:
+            raise ValueError(f'normalisation needs numbers, and a std above 0, got mean={mean!r} and std={std!r}')
         # mmseg images are B, G, R unless a preprocessor turns them; one that says nothing cannot be asked, and RGB is
         # usual.
         says_bgr = bool(preprocessor.get('mean')) and not preprocessor.get('bgr_to_rgb')

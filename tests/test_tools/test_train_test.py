@@ -20,18 +20,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def tool(load_tool, forget_globals, monkeypatch):
-    """Function of a tool's name and its arguments; each call starts without what an earlier one left behind."""
-    monkeypatch.setenv('LOCAL_RANK', '0')
-
-    def call(name, *arguments):
-        forget_globals()
-        return load_tool(f'{name}.py').main([str(argument) for argument in arguments])
-
-    return call
-
-
-@pytest.fixture
 def config(run_config, model_config, pair_folder, tmp_path, plain_configs):
     cfg = run_config(
         model_config(),
@@ -42,20 +30,6 @@ def config(run_config, model_config, pair_folder, tmp_path, plain_configs):
     )
     cfg.dump(tmp_path / 'tiny.py')
     return tmp_path / 'tiny.py'
-
-
-@pytest.fixture
-def told(tool, capfd):
-    """Function of a tool's name and its arguments that gives the one line in which it tells an error."""
-
-    def call(*arguments):
-        capfd.readouterr()
-        assert tool(*arguments) == 1
-        last = capfd.readouterr().err.strip().splitlines()[-1]
-        assert last.startswith('error: ')
-        return last
-
-    return call
 
 
 def checkpoint_at(path):

@@ -5,7 +5,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from mmfusion.registry import HOOKS
 
-from ..checkpoint import compare_checkpoint
+from ..checkpoint import check_content, compare_checkpoint
 from .bare_model import bare_model
 
 
@@ -42,8 +42,10 @@ class CheckpointArchitectureHook(Hook):
             checkpoint (dict): Content of the file.
 
         Raises:
-            ValueError: The checkpoint is of another architecture; the message lists the weights that tell.
+            ValueError: The checkpoint is of another architecture, and the message lists the weights that tell; or
+                there are none in it, or NaN.
         """
+        check_content(bare_model(runner), checkpoint, runner._load_from)
         fit = compare_checkpoint(bare_model(runner), checkpoint)
         # Only training may start with some of the weights. A config for training can be tested as well: `train` has
         # built its loop by now, `test` leaves a mere config there.

@@ -1,5 +1,6 @@
 """Checkpoints that survive whatever happens while they are written, and a run that saves itself when it is stopped."""
 
+import inspect
 import shlex
 import signal
 import sys
@@ -44,6 +45,7 @@ class SafeCheckpointHook(CheckpointHook):
         **kwargs: Likewise.
 
     Raises:
+        TypeError: An argument that there is none of, or a number that is none.
         OSError: While training: a checkpoint could not be written. The message names the path and the free space.
 
     Examples:
@@ -56,6 +58,13 @@ class SafeCheckpointHook(CheckpointHook):
 
     def __init__(self, *args: Any, stop_signals: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # mmengine hands what it does not know to the writer, at the first checkpoint.
+        unknown = sorted(set(self.args) - set(inspect.signature(Runner.save_checkpoint).parameters))
+        if unknown:
+            raise TypeError(f'SafeCheckpointHook has no argument {", ".join(unknown)}; it has those of CheckpointHook')
+        for name in ('interval', 'max_keep_ckpts', 'save_begin'):
+            if not isinstance(getattr(self, name), int):
+                raise TypeError(f'{name} must be a whole number, got {name}={getattr(self, name)!r}')
         self.stop_signals = stop_signals
         self._runner: Runner | None = None
         self._stop = StopSignals(self._save_and_leave)

@@ -153,10 +153,15 @@ class MemoryUnfoldingHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        for name, value in (('num_stages', num_stages), ('channels', channels)):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f'{name} must be a whole number, got {name}={value!r}')
         if num_stages < 1:
             raise ValueError(f'the unfolding needs at least one stage, got num_stages={num_stages}')
         if channels < 2 or channels % 2:
-            raise ValueError(f'channels are halved between the two sources and must be even, got channels={channels}')
+            raise ValueError(
+                f'channels are halved between the two sources and must be positive and even, got channels={channels}'
+            )
         if scale < 1:
             raise ValueError(f'scale is the side of a square in pixels and must be at least 1, got {scale}')
         self.num_stages = num_stages

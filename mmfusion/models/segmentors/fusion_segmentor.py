@@ -133,6 +133,8 @@ class FusionSegmentor(AttributedReading):
             raise ValueError(f'loss_seg_weight must not be negative, got {loss_seg_weight}')
         if check_finite_interval < 1:
             raise ValueError(f'check_finite_interval must be at least 1, got {check_finite_interval}')
+        if not isinstance(fusion, Mapping):
+            raise TypeError(f"fusion is a config, such as dict(type='UAAFusion'), got fusion={fusion!r}")
         if data_preprocessor is None:
             data_preprocessor = dict(type='mmfusion.FusionDataPreProcessor')
         if isinstance(data_preprocessor, dict):

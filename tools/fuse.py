@@ -28,9 +28,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
     parser.add_argument('--batch-size', type=int, default=1, help='pairs per pass (default: 1)')
+    parser.add_argument(
+        '--ir-range',
+        nargs='+',
+        metavar='VALUE',
+        help="which raw infrared values become black and white: 'auto' (percentiles of each image of more than 8 bit), "
+        "'dtype' (all that the type holds), or two numbers (default: as the config says, else auto)",
+    )
     parser.add_argument('--allow-unpaired', action='store_true', help='leave out images that have no partner')
     add_common(parser)
     return parser.parse_args(argv)
+
+
+def range_of(words: list[str] | None) -> str | tuple[float, ...] | None:
+    """What was given as ``--ir-range``.
+
+    Raises:
+        ValueError: Neither a word nor numbers.
+    """
+    if words is None or len(words) == 1:
+        return words[0] if words else None
+    try:
+        return tuple(float(word) for word in words)
+    except ValueError as error:
+        raise ValueError(f"--ir-range takes 'auto', 'dtype' or two numbers, got {' '.join(words)!r}") from error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = parse_args(argv)
     with OneLineErrors(args) as outcome:
-        fuse = FusionInferencer(args.config, args.checkpoint, args.device)
+        fuse = FusionInferencer(args.config, args.checkpoint, args.device, range_of(args.ir_range))
         results = fuse(
             ir=args.ir,
             vi=args.vi,

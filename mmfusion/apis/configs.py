@@ -3,6 +3,7 @@
 import copy
 import difflib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmengine.config import Config
@@ -58,6 +59,17 @@ def _place(error: Exception) -> tuple[str | None, int | None]:
     return file, line
 
 
+def _closest(name: str, names: Iterable[str]) -> list[str]:
+    """Names that may have been meant: like it as a whole, or with a method like its method; else a few of all."""
+    known = sorted(names)
+    close = difflib.get_close_matches(name, known, n=3)
+    if not close:
+        methods = difflib.get_close_matches(name.split('_')[0], {each.split('_')[0] for each in known}, n=1)
+        close = [each for each in known if each.split('_')[0] in methods][:3]
+    close = close or difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return close or [*known[:3], *([f'and {len(known) - 3} more in configs/'] if len(known) > 3 else [])]
+
+
 def load_config(config_or_name: str | os.PathLike | Config) -> Config:
     """A config from its file, from its name, or as it is.
 
@@ -94,7 +106,7 @@ def load_config(config_or_name: str | os.PathLike | Config) -> Config:
         )
     names = config_names()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or list(names)
-        known = f'the closest names: {", ".join(close)}' if names else 'this installation has none; give a path'
+        close = _closest(name, names)
+        known = f'the closest names: {", ".join(close)}' if close else 'this installation has none; give a path'
         raise ValueError(f'no config is called {name!r}; {known}')
     return Config.fromfile(names[name])

@@ -36,6 +36,9 @@ class FusionInferencer:
             model. Without one the weights are random, and the log warns: a fixed fusion such as ``AverageFusion``
             still gives its image, but labels mean nothing.
         device (str | torch.device, optional): Default: ``cuda`` where there is a GPU, else ``cpu``.
+        ir_range (str | Sequence[float], optional): The raw infrared values that become black and white, in the place of
+            what the pipeline says: 'auto', 'dtype' or two numbers; see
+            :class:`~mmfusion.datasets.LoadPairFromFile`.
 
     Attributes:
         cfg (Config): The config.
@@ -65,6 +68,7 @@ class FusionInferencer:
         config_or_name: str | os.PathLike | Config,
         checkpoint: str | os.PathLike | None = None,
         device: str | torch.device | None = None,
+        ir_range: str | Sequence[float] | None = None,
     ) -> None:
         self.cfg = load_config(config_or_name)
         if not isinstance(self.cfg.get('model'), Mapping) or 'type' not in self.cfg.model:
@@ -72,7 +76,7 @@ class FusionInferencer:
         self.device = self._check_device(device)
         # For this block only: other code of the process may have a scope of its own.
         with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope') or 'mmfusion'):
-            self.pipeline = build_pipeline(self.cfg)
+            self.pipeline = build_pipeline(self.cfg, ir_range)
             self.model = self._build_model()
             meta = self._load_weights(checkpoint)
             self.classes, self.palette = self._find_classes(meta)
@@ -211,8 +215,8 @@ class FusionInferencer:
 
         Args:
             ir (Image | Sequence[Image]): Infrared: the path of an image, an array, a list of paths or arrays, or a
-                folder. Arrays are (H, W): uint8, uint16 (0..65535) or float on the 0..255 scale; three channels become
-                one as those of a file do.
+                folder. Arrays are (H, W): uint8, uint16 (see ``ir_range``) or float on the 0..255 scale; three
+                channels become one as those of a file do.
             vi (Image | Sequence[Image]): Visible, likewise. Arrays are (H, W, 3) in **B, G, R** order, as
                 OpenCV reads them, or (H, W). Both images of a pair have one size. The n-th images of two lists
                 belong together; files of two folders are matched by name, sub-folders included.

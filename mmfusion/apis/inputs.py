@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 
 from mmfusion.datasets import LoadPairFromFile, PairedSegDataset
+from mmfusion.datasets.transforms.load_pair import check_range
 from mmfusion.registry import TRANSFORMS
 
 Image = str | os.PathLike | np.ndarray
@@ -58,7 +59,7 @@ class LoadPair(BaseTransform):
         vi, ir = results.pop('vi'), results.pop('ir')
         names = results.pop('vi_name'), results.pop('ir_name')
         for image, name, value_range in zip((vi, ir), names, (self.loader.vi_range, self.loader.ir_range)):
-            self._check(image, name, value_range == 'dtype')
+            self._check(image, name, isinstance(value_range, str))
         img = self.loader.join(vi, ir, *names, float_range=(0.0, 255.0))
         results.update(img=img, img_path=names[0], img_shape=img.shape[:2], ori_shape=img.shape[:2])
         return results
@@ -81,13 +82,14 @@ class LoadPair(BaseTransform):
             )
 
 
-def build_pipeline(cfg: Config) -> Compose:
+def build_pipeline(cfg: Config, ir_range: str | Sequence[float] | None = None) -> Compose:
     """The test pipeline of a config, for pairs without labels.
 
     Label loading is left out. A config whose dataset draws its pairs has no loading at all; it gets the default one.
 
     Args:
         cfg (Config): With ``test_dataloader`` or ``test_pipeline``.
+        ir_range (str | Sequence[float], optional): In the place of the loader's own; see ``LoadPairFromFile``.
 
     Returns:
         Compose: From an item of :func:`list_pairs` to what the model takes.
@@ -109,6 +111,9 @@ def build_pipeline(cfg: Config) -> Compose:
     transforms = [transform for transform in transforms if not isinstance(transform, MMCVLoadAnnotations)]
     if not any(isinstance(transform, LoadPairFromFile) for transform in transforms):
         transforms.insert(0, LoadPairFromFile())
+    for transform in transforms:
+        if isinstance(transform, LoadPairFromFile) and ir_range is not None:
+            transform.ir_range = check_range('ir_range', ir_range)
     return Compose([_for_arrays_too(transform) for transform in transforms])
 
 
@@ -221,7 +226,11 @@ def list_pairs(
         return _list_folders(os.fspath(ir), os.fspath(vi), allow_unpaired, suffixes or {})
     if is_folder(ir) or is_folder(vi):
         folder, other = ('ir', 'vi') if is_folder(ir) else ('vi', 'ir')
-        raise ValueError(f'{folder} is a folder, but {other} is not, or does not exist; give two folders, or files')
+        told = ', '.join(
+            f'{name}={str(value) if isinstance(value, (str, os.PathLike)) else type(value).__name__}'
+            for name, value in (('ir', ir), ('vi', vi))
+        )
+        raise ValueError(f'{folder} is a folder, but {other} is none, or does not exist ({told}); give two, or files')
     if allow_unpaired:
         raise ValueError('allow_unpaired is for folders; in lists the n-th images belong together')
     return _list_images(ir, vi)

@@ -176,16 +176,26 @@ def test_grey_visible_image(average, tmp_path):
     same(result, average(ir[..., None], grey[..., None]))
 
 
-def test_sixteen_bit(average, tmp_path):
+def test_sixteen_bit(config, tmp_path):
     rng = np.random.RandomState(0)
     ir, vi = rng.randint(18000, 46000, (21, 30)).astype(np.uint16), pair()[1]
     for name, image in dict(ir=ir, vi=vi).items():
         assert cv2.imwrite(str(tmp_path / f'{name}.png'), image)
+    average = FusionInferencer(config(AVERAGE), device='cpu', ir_range='dtype')
     result = average(ir, vi)
     # 257 values of 16 bit are one of 8; the image in between is not rounded.
     assert np.abs(result['fused'][0] - mean_fusion(ir / 257, vi)).max() <= 0.5 + 1e-3
     same(result, average(tmp_path / 'ir.png', tmp_path / 'vi.png'))
     same(result, average((ir / 257).astype(np.float32), vi.astype(np.float64)))
+
+
+def test_fourteen_bit_is_stretched(average, tmp_path):
+    ir = np.random.RandomState(0).randint(7000, 7900, (21, 30)).astype(np.uint16)
+    assert cv2.imwrite(str(tmp_path / 'ir.png'), ir)
+    assert cv2.imwrite(str(tmp_path / 'vi.png'), np.zeros((21, 30), np.uint8))
+    result = average(ir, np.zeros((21, 30), np.uint8))
+    assert result['fused'][0].max() == pytest.approx(127.5, abs=0.6)
+    same(result, average(tmp_path / 'ir.png', tmp_path / 'vi.png'))
 
 
 def test_range_of_the_loader_applies_to_arrays(config):

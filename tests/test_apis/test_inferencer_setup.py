@@ -175,7 +175,7 @@ def test_wrong_files(average, data, tmp_path):
     file = data / 'ir/000.png'
     with pytest.raises(FileNotFoundError, match=r'visible image does not exist: .*absent'):
         average(file, data / 'vi/absent.png')
-    with pytest.raises(ValueError, match='ir is a folder, but vi is not, or does not exist'):
+    with pytest.raises(ValueError, match='ir is a folder, but vi is none, or does not exist'):
         average(data / 'ir', data / 'vi/000.png')
     with pytest.raises(ValueError, match=r'vi\[0\] is a folder'):
         average([file], [data / 'vi'])

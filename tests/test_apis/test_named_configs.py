@@ -50,7 +50,9 @@ def test_configs_of_an_installed_package(tmp_path, monkeypatch):
 def test_unknown_names(tmp_path):
     with pytest.raises(ValueError, match=f'no config is called .*; the closest names: {NAME}'):
         load_config('maximum_unet_1xb4-300_synthetic-96x128')
-    with pytest.raises(ValueError, match=f'closest names: .*{NAME}'):  # Nothing is close: all of them.
+    with pytest.raises(ValueError, match=r'closest names: uaafusion-[a-z]*_'):  # Of the method that is meant.
+        load_config('uaafusion-vews')
+    with pytest.raises(ValueError, match=r'closest names: average_.* and \d+ more in configs/'):  # Nothing is close.
         load_config('?')
     for path in (tmp_path / 'absent.py', 'absent.py', 'baselines/absent'):
         with pytest.raises(FileNotFoundError, match=r'no config at .*absent'):

@@ -1,3 +1,5 @@
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -5,12 +7,14 @@ from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from mmfusion.datasets import LoadPairAnnotations, LoadPairFromFile, PackFusionInputs
+from mmfusion.datasets.transforms import load_pair as load_pair_module
+from mmfusion.datasets.transforms import load_pair_annotations as annotations_module
 
 RNG = np.random.default_rng(0)
 
 
-def image(*shape, dtype=np.uint8):
-    return RNG.integers(0, np.iinfo(dtype).max, (5, 7, *shape), dtype, endpoint=True)
+def image(*shape, dtype=np.uint8, size=(5, 7)):
+    return RNG.integers(0, np.iinfo(dtype).max, (*size, *shape), dtype, endpoint=True)
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def test_img_path_stands_in_for_vi_path(load):
 @pytest.mark.parametrize('suffix', ['.png', '.tif'])
 def test_sixteen_bit_keeps_its_precision(load, suffix):
     vi, ir = image(3, dtype=np.uint16), image(dtype=np.uint16)
-    img = load(vi, ir, suffix)['img']
+    img = load(vi, ir, suffix, ir_range='dtype')['img']
     assert img.dtype == np.float32
     expected = np.dstack([vi[..., ::-1], ir]) / 65535 * 255
     np.testing.assert_allclose(img, expected, rtol=1e-6)
@@ -63,9 +67,55 @@ def test_sixteen_bit_keeps_its_precision(load, suffix):
     np.testing.assert_array_equal(np.rint(img[..., 3].astype(float) * 257), ir)
 
 
+@pytest.mark.parametrize('offset', [0, 7000])
+def test_fourteen_bit_is_stretched(load, offset):
+    """A thermal scene fills a part of what a file can hold; a dead pixel and the sun are beyond it."""
+    rng = np.random.RandomState(0)
+    ir = (offset + rng.randint(0, 900, (60, 80))).astype(np.uint16)
+    ir[0, 0], ir[0, 1] = 0, 65535
+    found = load(image(3, size=(60, 80)), ir)['img'][..., 3]
+    low, high = np.percentile(ir, (0.5, 99.5))
+    np.testing.assert_allclose(found, np.clip((ir.astype(float) - low) / (high - low), 0, 1) * 255, atol=1e-4)
+    assert found.std() > 60
+    assert load(image(3, size=(60, 80)), ir, ir_range='dtype')['img'][..., 3].std() < 10  # What was the default.
+
+
+def test_flat_images_of_many_bits(load):
+    ir = np.full((60, 80), 8000, np.uint16)
+    assert (load(image(3, size=(60, 80)), ir)['img'][..., 3] == 0).all()
+    ir[3, 4] = 9000  # Less than half a percent.
+    found = load(image(3, size=(60, 80)), ir)['img'][..., 3]
+    assert (found[3, 4], found.sum()) == (255, 255)
+
+
+def test_eight_bit_is_left_as_it_is(load):
+    ir = np.full((20, 30), 7, np.uint8)
+    assert (load(image(3, size=(20, 30)), ir)['img'][..., 3] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ('options', 'told'),
+    [
+        (dict(ir_range='dtype'), r"ir_path\.png uses 1\.4 % of the range 0 to 65535 .* set ir_range='auto'"),
+        (dict(ir_range=(0, 16383)), r'ir_path\.png uses 5\.5 % of the range 0 to 16383'),
+        (dict(), None),
+        (dict(ir_range=(7000, 8000)), None),
+    ],
+)
+def test_little_of_the_range_is_mentioned_once(load, monkeypatch, options, told):
+    monkeypatch.setattr(load_pair_module, '_mentioned', set())
+    said = []
+    monkeypatch.setattr(load_pair_module, 'print_log', lambda text, *args: said.append(text))
+    ir = np.linspace(7000, 7899, 20 * 30).reshape(20, 30).astype(np.uint16)
+    for _ in range(2):
+        load(image(3, size=(20, 30)), ir, **options)
+    assert len(said) == (told is not None)
+    assert told is None or re.search(told, said[0])
+
+
 def test_one_sixteen_bit_source_makes_both_float(load):
     vi, ir = image(3), image(dtype=np.uint16)
-    img = load(vi, ir)['img']
+    img = load(vi, ir, ir_range='dtype')['img']
     np.testing.assert_array_equal(img[..., 2::-1], vi.astype(np.float32))
     np.testing.assert_allclose(img[..., 3], ir / 257, rtol=1e-6)
 
@@ -244,6 +294,43 @@ def test_palette_label_is_read_as_ids(tmp_path, label):
     picture.putpalette(RNG.integers(0, 256, 768, np.uint8).tobytes())
     picture.save(given['seg_map_path'])
     np.testing.assert_array_equal(LoadPairAnnotations()(given)['gt_seg_map'], IDS)
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is mentioned in the log about labels, from the beginning."""
+    lines = []
+    monkeypatch.setattr(annotations_module, '_doubts', annotations_module._Doubts())
+    monkeypatch.setattr(annotations_module, 'print_log', lambda text, *args: lines.append(text))
+    return lines
+
+
+def test_masks_of_0_and_255_are_mentioned(label, said):
+    mask = np.zeros((5, 7), np.uint8)
+    mask[2:] = 255
+    for name in ('a.png', 'a.png', 'b.png', 'c.png', 'd.png'):
+        LoadPairAnnotations(num_classes=2)(label(mask, name))
+    assert len(said) == 3
+    assert re.search(
+        r'a\.png holds the ids 0, 255 only, and 255 is ignored: .* has to be converted to 0 and 1', said[0]
+    )
+
+
+def test_labels_of_a_single_class_are_mentioned(label, said):
+    for number in range(30):
+        LoadPairAnnotations(num_classes=2)(label(np.zeros((5, 7), np.uint8), f'{number}.png'))
+    assert len(said) == 1
+    assert 'the first 20 labels, such as' in said[0]
+    assert 'hold the id 0 only' in said[0]
+
+
+def test_labels_of_two_classes_are_not(label, said):
+    for number in range(30):
+        LoadPairAnnotations(num_classes=2)(label(np.full((5, 7), number % 2, np.uint8), f'{number}.png'))
+    ignored = np.ones((5, 7), np.uint8)
+    ignored[0] = 255
+    LoadPairAnnotations(num_classes=2)(label(ignored))
+    assert not said
 
 
 @pytest.mark.parametrize('kwargs', [dict(num_classes=0), dict(num_classes=257), dict(ignore_index=-100)])

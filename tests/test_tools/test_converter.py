@@ -130,8 +130,8 @@ def write_no_weights(path):
     ('write', 'message'),
     [
         (lambda path: None, 'no checkpoint at '),
-        (write_text, 'is no checkpoint of weights'),
-        (write_list, 'holds neither model_f nor model_s, but list'),
+        (write_text, 'cannot be read: it is no file of PyTorch'),
+        (write_list, 'holds a list, not weights by name'),
         (write_other_keys, "holds neither model_f nor model_s, but ['epoch', 'state_dict']"),
         (write_other_fusion, 'not a released UAAFusion network'),
         (write_other_segmentor, 'not a released UAAFusion segmentor'),

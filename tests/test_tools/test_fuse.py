@@ -101,7 +101,7 @@ def test_errors_are_one_line(fuse, trained, tmp_path, capsys):
         (('averag_unet', checkpoint, *paths, '--out', 'out'), 'closest names: average_unet-tiny'),
         (
             (tmp_path / 'broken.py', checkpoint, *paths, '--out', 'out'),
-            r"the config .*broken\.py or a base of it is no valid Python: '\(' was never closed",
+            r"the config .*broken\.py cannot be read, line 1: SyntaxError: '\(' was never closed",
         ),
         ((tmp_path / 'typo.py', checkpoint, *paths, '--out', 'out'), '.*UAAFusio is not in'),
         ((TINY, checkpoint, *paths, '--out', 'out'), 'the checkpoint .* is of another architecture'),

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
+from mmengine.runner import CheckpointLoader
 
 from mmfusion import __version__
 from mmfusion.released import convert_fusion_state_dict, convert_segmentor_state_dict
@@ -32,13 +33,9 @@ def convert(source: Path, target: Path) -> list[str]:
     """
     if not source.is_file():
         raise FileNotFoundError(f'no checkpoint at {source}')
-    try:
-        checkpoint = torch.load(source, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise ValueError(f'{source} is no checkpoint of weights: {error}') from error
-    if not isinstance(checkpoint, dict) or not {'model_f', 'model_s'} & set(checkpoint):
-        found = sorted(map(str, checkpoint))[:10] if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise ValueError(f'{source} holds neither model_f nor model_s, but {found}')
+    checkpoint = CheckpointLoader.load_checkpoint(str(source), map_location='cpu', logger='silent')
+    if not {'model_f', 'model_s'} & set(checkpoint):
+        raise ValueError(f'{source} holds neither model_f nor model_s, but {sorted(map(str, checkpoint))[:10]}')
     state_dict, done = {}, []
     if 'model_f' in checkpoint:
         sizes, weights = convert_fusion_state_dict(checkpoint)

@@ -1,6 +1,7 @@
 """Reading a visible and an infrared file into one image."""
 
 import io
+import logging
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,6 +10,7 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
+from mmengine.logging import print_log
 from PIL import Image
 
 from mmfusion.registry import TRANSFORMS
@@ -16,18 +18,65 @@ from mmfusion.registry import TRANSFORMS
 _BACKENDS = ('cv2', 'pillow')
 _PILLOW_MODES = ('L', 'LA', 'RGB', 'RGBA', 'I;16', 'I;16B', 'I;16L')
 
-_Range = Literal['dtype'] | tuple[float, float]
+_Range = Literal['auto', 'dtype'] | tuple[float, float]
+# What an image of more than 8 bit is stretched over: a dead pixel or the sun must not make all else black.
+_PERCENTILES = (0.5, 99.5)
+# An image that uses less of its range than this part of it is nearly of one grey.
+_LITTLE = 0.1
 
 
-def _check_range(name: str, value: str | Sequence[float]) -> _Range:
+def check_range(name: str, value: str | Sequence[float]) -> _Range:
+    """A range of raw values from a config or a command line.
+
+    Args:
+        name (str): What messages call it.
+        value (str | Sequence[float]): 'auto', 'dtype' or two numbers.
+
+    Returns:
+        str | tuple[float, float]: Checked.
+
+    Raises:
+        ValueError: It is none of these.
+
+    Examples:
+        >>> check_range('ir_range', [0, 16383])
+        (0.0, 16383.0)
+    """
     if value == 'dtype':
         return 'dtype'
+    if value == 'auto':
+        return 'auto'
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
-        raise ValueError(f"{name} must be 'dtype' or a pair (low, high) of raw values, but is {value!r}.")
+        raise ValueError(f"{name} must be 'auto', 'dtype' or a pair (low, high) of raw values, but is {value!r}.")
     low, high = map(float, value)
     if not (np.isfinite([low, high]).all() and low < high):
         raise ValueError(f'{name} needs finite values with low < high, but is {value!r}.')
     return low, high
+
+
+def _used_range(img: np.ndarray) -> tuple[float, float]:
+    """The values that most pixels of an image of integers lie between."""
+    low, high = np.percentile(img, _PERCENTILES)
+    if low == high:  # A small thing before a flat background.
+        low, high = img.min(), img.max()
+    return (float(low), float(high)) if low < high else (float(low), float(low) + 1)
+
+
+def _mention_little(img: np.ndarray, low: float, high: float, path: str, name: str) -> None:
+    """Say in the log, for the first few files, that an image will be nearly of one grey."""
+    used = (float(img.max()) - float(img.min())) / (high - low)
+    if used < _LITTLE and len(_mentioned) < _MENTIONS and path not in _mentioned:
+        _mentioned.add(path)
+        print_log(
+            f'{path} uses {100 * used:.1f} % of the range {low:g} to {high:g} and comes out nearly of one grey; set '
+            f"{name}='auto' or to the values that the camera gives",
+            'current',
+            logging.WARNING,
+        )
+
+
+_MENTIONS = 3
+_mentioned: set[str] = set()
 
 
 @TRANSFORMS.register_module()
@@ -35,9 +84,10 @@ class LoadPairFromFile(BaseTransform):
     """Read the files of a pair into one (H, W, 4) image, channels B, G, R, infrared, on the 0..255 scale.
 
     8-bit pairs give uint8. As soon as one source has more than 8 bit, or a range is given, the image is float32 and
-    keeps the precision of the source: 16-bit values are mapped linearly to 0..255 and not rounded. A grey visible image
-    is repeated to three channels; an alpha channel is dropped. Orientation tags are ignored, since they would turn one
-    modality only.
+    keeps the precision of the source: values are mapped linearly to 0..255 and not rounded. A thermal camera fills a
+    small part of its 14 or 16 bit, so that by default an infrared image of more than 8 bit is stretched over what it
+    holds. A grey visible image is repeated to three channels; an alpha channel is dropped. Orientation tags are
+    ignored, since they would turn one modality only.
 
     Required keys: ``vi_path`` (or ``img_path``), ``ir_path``. Added: ``img``, ``img_path``, ``vi_path``, ``img_shape``,
     ``ori_shape`` (both (H, W)).
@@ -47,7 +97,10 @@ class LoadPairFromFile(BaseTransform):
         ir_channel (str | int): How an infrared file with three channels becomes one: their ``'mean'`` (rounded in an
             8-bit image) or the channel of that index in B, G, R order.
         ir_range (str | tuple[float, float]): The raw infrared values that become 0 and 255; values beyond are clipped.
-            ``'dtype'`` is the full range of the integer type. A camera that fills 14 of 16 bit wants (0, 16383).
+            ``'auto'`` stretches images of 16 bit over the percentiles 0.5 to 99.5 of each image, and leaves
+            8 bit as they are; ``'dtype'`` is the full range of the integer type. Where grey levels have to mean the
+            same temperature in all images, give the two numbers, such as (0, 16383) for a camera of 14 bit. An image
+            that uses less than a tenth of such a range is mentioned in the log.
         vi_range (str | tuple[float, float]): The same for the visible image.
         imdecode_backend (str): ``'cv2'`` or ``'pillow'``.
         backend_args (dict, optional): Arguments of mmengine's file backend.
@@ -71,7 +124,7 @@ class LoadPairFromFile(BaseTransform):
         self,
         to_float32: bool = False,
         ir_channel: str | int = 'mean',
-        ir_range: str | Sequence[float] = 'dtype',
+        ir_range: str | Sequence[float] = 'auto',
         vi_range: str | Sequence[float] = 'dtype',
         imdecode_backend: str = 'cv2',
         backend_args: dict | None = None,
@@ -86,8 +139,8 @@ class LoadPairFromFile(BaseTransform):
             )
         self.to_float32 = to_float32
         self.ir_channel = ir_channel
-        self.ir_range = _check_range('ir_range', ir_range)
-        self.vi_range = _check_range('vi_range', vi_range)
+        self.ir_range = check_range('ir_range', ir_range)
+        self.vi_range = check_range('vi_range', vi_range)
         self.imdecode_backend = imdecode_backend
         self.backend_args = backend_args.copy() if backend_args else None
 
@@ -139,14 +192,18 @@ class LoadPairFromFile(BaseTransform):
         float_range: tuple[float, float] | None,
     ) -> np.ndarray:
         """Raw values to 0..255: uint8 as it is, everything else as float32."""
-        if value_range != 'dtype':
+        if isinstance(value_range, tuple):
             low, high = value_range
+            _mention_little(img, low, high, path, name)
         elif img.dtype.kind == 'f' and float_range is not None:
             low, high = float_range
         elif img.dtype == np.uint8:
             return img
+        elif value_range == 'auto' and img.dtype in (np.uint16, np.int16):
+            low, high = _used_range(img)
         elif img.dtype == np.uint16:
             low, high = 0.0, 65535.0
+            _mention_little(img, low, high, path, name)
         else:
             raise ValueError(
                 f'{path} holds {img.dtype} values, whose range is unknown: give {name}=(low, high), '

@@ -1,10 +1,12 @@
 """Reading a label map and checking that it can be meant."""
 
+import logging
 from collections.abc import Mapping
 
 import mmcv
 import numpy as np
 from mmengine import fileio
+from mmengine.logging import print_log
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmfusion.registry import TRANSFORMS
@@ -36,6 +38,48 @@ def _new_ids(reduce_zero_label: bool, label_map: Mapping[int, int] | None, ignor
     return renamed
 
 
+class _Doubts:
+    """What is strange about the labels of this process: told for the first few files, not for all of them."""
+
+    def __init__(self, files: int = 3, alike: int = 20) -> None:
+        self.files = files
+        self.alike = alike
+        self.told: set[str] = set()
+        self.seen: set[str] = set()
+        self.ids: set[int] = set()
+
+    def look(self, path: str, present: np.ndarray, new_ids: np.ndarray, ignore_index: int) -> None:
+        """Look at the ids of one file."""
+        classes = [int(i) for i in present if new_ids[i] != ignore_index]
+        ignored = [int(i) for i in present if new_ids[i] == ignore_index]
+        if 255 in ignored and set(classes) <= {0}:
+            if len(self.told) < self.files and path not in self.told:
+                self.told.add(path)
+                self._tell(
+                    f'the label {path} holds the ids {", ".join(map(str, present))} only, and 255 is ignored: nothing '
+                    'can be learned from it. A mask of 0 and 255 has to be converted to 0 and 1'
+                )
+            return
+        if self.alike and path not in self.seen:
+            self.seen.add(path)
+            self.ids.update(classes)
+            if len(self.ids) > 1:
+                self.alike = 0  # They differ: nothing more to find out.
+            elif len(self.seen) == self.alike:
+                self._tell(
+                    f'the first {self.alike} labels, such as {path}, hold the id {", ".join(map(str, self.ids))} only; '
+                    'are these labels of classes?'
+                )
+                self.alike = 0
+
+    @staticmethod
+    def _tell(text: str) -> None:
+        print_log(text, 'current', logging.WARNING)
+
+
+_doubts = _Doubts()
+
+
 @TRANSFORMS.register_module()
 class LoadPairAnnotations(LoadAnnotations):
     """mmseg's ``LoadAnnotations`` that refuses labels which cannot be right.
@@ -45,6 +89,9 @@ class LoadPairAnnotations(LoadAnnotations):
 
     The size is compared with ``ori_shape``, because in test pipelines labels are loaded after ``Resize`` and stay as
     they are. Load the pair first.
+
+    Labels of 0 and 255 only (a mask as pictures have it, where 255 is ignored), and a data set whose first labels all
+    hold one and the same id, are mentioned in the log.
 
     Required keys: ``seg_map_path``, ``ori_shape``; and what the dataset says: ``reduce_zero_label``, ``label_map``,
     ``num_classes``, ``ignore_index``. Added: ``gt_seg_map`` (H, W) uint8, also named in ``seg_fields``.
@@ -138,6 +185,7 @@ class LoadPairAnnotations(LoadAnnotations):
         if num_classes is None:
             return
         present = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
+        _doubts.look(results['seg_map_path'], present, new_ids, ignore_index)
         wrong = [int(i) for i in present if new_ids[i] != ignore_index and not 0 <= new_ids[i] < num_classes]
         if wrong:
             raise ValueError(

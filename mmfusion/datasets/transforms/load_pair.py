@@ -115,7 +115,7 @@ class LoadPairFromFile(BaseTransform):
         ...     vi, ir = f'{folder}/vi.png', f'{folder}/ir.png'
         ...     _ = cv2.imwrite(vi, np.full((4, 6, 3), (1, 2, 3), np.uint8))
         ...     _ = cv2.imwrite(ir, np.full((4, 6), 32768, np.uint16))
-        ...     results = LoadPairFromFile()(dict(vi_path=vi, ir_path=ir))
+        ...     results = LoadPairFromFile(ir_range='dtype')(dict(vi_path=vi, ir_path=ir))
         >>> results['img'].shape, [round(float(value), 3) for value in results['img'][0, 0]]
         ((4, 6, 4), [1.0, 2.0, 3.0, 127.502])
     """

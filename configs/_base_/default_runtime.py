@@ -16,5 +16,6 @@ randomness = dict(seed=0)
 
 custom_hooks = [
     dict(type='CheckpointArchitectureHook'),
+    dict(type='DataCheckHook'),
     dict(type='IterSeedHook'),
 ]

@@ -16,6 +16,8 @@ class StopSignals:
 
     Args:
         act (Callable): What the first signal leads to, once nothing is held. It gets the signal's number.
+        active (Callable, optional): Whether there is still something to stop, from the frame that the signal
+            interrupted. Otherwise signals are left to whoever had them before.
 
     Attributes:
         received (int | None): Number of the signal that was heard.
@@ -31,9 +33,10 @@ class StopSignals:
         >>> stop.end()
     """
 
-    def __init__(self, act: Callable[[int], None]) -> None:
+    def __init__(self, act: Callable[[int], None], active: Callable[[FrameType | None], bool] | None = None) -> None:
         self.received: int | None = None
         self._act = act
+        self._active = active
         self._held = 0
         self._process = 0
         self._before: dict[int, object] = {}
@@ -78,6 +81,10 @@ class StopSignals:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             return  # A worker of the data loader, forked with the handler; its owner decides.
+        if self._active is not None and not self._active(frame):
+            self.end()
+            os.kill(os.getpid(), number)
+            return
         if self.received is not None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

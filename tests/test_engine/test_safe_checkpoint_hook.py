@@ -363,3 +363,18 @@ def test_signals_can_be_left_alone(run, forget_handlers):
     signal.signal(signal.SIGTERM, lambda *args: heard.append(args[0]))
     runner = run(max_iters=3, checkpoint=dict(stop_signals=False), hooks=[Signal('after_train_iter', 2)])
     assert (runner.iter, heard) == (3, [signal.SIGTERM])
+
+
+def test_signals_after_an_error_are_left_to_others(run, forget_handlers):
+    """mmengine tells no hook that a training has failed."""
+
+    class Fails(Hook):
+        def before_train_iter(self, runner, *args, **kwargs):
+            raise ValueError('no more')
+
+    heard = []
+    signal.signal(signal.SIGTERM, lambda *args: heard.append(args[0]))
+    with pytest.raises(ValueError, match='no more'):
+        run(hooks=[Fails()])
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert heard == [signal.SIGTERM]

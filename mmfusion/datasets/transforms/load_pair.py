@@ -114,10 +114,10 @@ class LoadPairFromFile(BaseTransform):
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     vi, ir = f'{folder}/vi.png', f'{folder}/ir.png'
         ...     _ = cv2.imwrite(vi, np.full((4, 6, 3), (1, 2, 3), np.uint8))
-        ...     _ = cv2.imwrite(ir, np.full((4, 6), 32768, np.uint16))
-        ...     results = LoadPairFromFile(ir_range='dtype')(dict(vi_path=vi, ir_path=ir))
-        >>> results['img'].shape, [round(float(value), 3) for value in results['img'][0, 0]]
-        ((4, 6, 4), [1.0, 2.0, 3.0, 127.502])
+        ...     _ = cv2.imwrite(ir, np.linspace(7000, 9000, 24).reshape(4, 6).astype(np.uint16))
+        ...     img = LoadPairFromFile(ir_range=(0, 16383))(dict(vi_path=vi, ir_path=ir))['img']
+        >>> img.shape, [round(float(value), 3) for value in img[0, 0]]
+        ((4, 6, 4), [1.0, 2.0, 3.0, 108.954])
     """
 
     def __init__(

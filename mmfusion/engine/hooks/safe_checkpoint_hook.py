@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -67,7 +68,7 @@ class SafeCheckpointHook(CheckpointHook):
                 raise TypeError(f'{name} must be a whole number, got {name}={getattr(self, name)!r}')
         self.stop_signals = stop_signals
         self._runner: Runner | None = None
-        self._stop = StopSignals(self._save_and_leave)
+        self._stop = StopSignals(self._save_and_leave, self._is_training)
         self._done = 0  # Iterations that are complete.
         self._saved: int | None = None  # As many of them as are in the last checkpoint.
         self._validating = False
@@ -207,6 +208,14 @@ class SafeCheckpointHook(CheckpointHook):
         """Publish what is to be published, and leave signals alone."""
         super().after_train(runner)
         self._stop.end()
+
+    def _is_training(self, frame: FrameType | None) -> bool:
+        """Whether the runner is at work: mmengine tells nobody when an error has ended a training."""
+        while frame is not None:
+            if frame.f_code.co_name == 'train' and frame.f_locals.get('self') is self._runner:
+                return True
+            frame = frame.f_back
+        return False
 
     def _save_and_leave(self, number: int) -> None:
         """What a signal leads to, as soon as no iteration and no file is half done."""

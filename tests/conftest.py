@@ -165,7 +165,18 @@ def pair_folder():
 def run_config():
     """Function of (model, data folder, work folder, ...) that gives a config for training, validation and testing."""
 
-    def make(model, data_root, work_dir, max_iters=3, hooks=(), augment=False, num_workers=0, **options):
+    def make(
+        model,
+        data_root,
+        work_dir,
+        max_iters=3,
+        hooks=(),
+        augment=False,
+        num_workers=0,
+        persistent=True,
+        sampler=None,
+        **options,
+    ):
         random = [dict(type='RandomCrop', crop_size=(24, 32)), dict(type='RandomFlip', prob=0.5)] if augment else []
         load = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations')]
         dataset = dict(
@@ -189,8 +200,8 @@ def run_config():
             train_dataloader=dict(
                 batch_size=2,
                 num_workers=num_workers,
-                persistent_workers=num_workers > 0,
-                sampler=dict(type='InfiniteSampler', shuffle=True),
+                persistent_workers=persistent and num_workers > 0,
+                sampler=sampler or dict(type='InfiniteSampler', shuffle=True),
                 dataset=dict(dataset, pipeline=[*load, *random, dict(type='PackFusionInputs')]),
             ),
             val_dataloader=evaluation,

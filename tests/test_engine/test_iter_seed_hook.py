@@ -1,5 +1,6 @@
 """Random numbers by iteration; what a resumed run passes over is in test_resume."""
 
+import random
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,5 +63,29 @@ def test_passing_over_loads_the_data():
     IterSeedHook().before_train(SimpleNamespace(train_loop=SimpleNamespace(dataloader_iterator=iterator)))
     iterator.skip_iter(3)
     assert iterator.loaded == 3
-    # Upstream's iterator and loops over epochs have nothing to replace.
-    IterSeedHook().before_train(SimpleNamespace(train_loop=SimpleNamespace()))
+    # Upstream's iterator has nothing to replace.
+    IterSeedHook().before_train(SimpleNamespace(train_loop=SimpleNamespace(dataloader_iterator=object())))
+
+
+def test_samples_of_an_epoch_have_seeds_of_their_own():
+    """Also those of data sets within others."""
+    pipelines = [SimpleNamespace(transforms=[]) for _ in range(2)]
+    parts = [SimpleNamespace(pipeline=pipeline) for pipeline in pipelines]
+    dataset = SimpleNamespace(datasets=[SimpleNamespace(dataset=parts[0]), parts[1]])
+    hook = IterSeedHook()
+    loop = SimpleNamespace(dataloader=range(3))
+    runner = SimpleNamespace(
+        seed=4, iter=0, epoch=0, train_loop=loop, train_dataloader=SimpleNamespace(dataset=dataset)
+    )
+    hook.before_train(runner)
+    drawn = set()
+    for epoch in range(3):
+        runner.epoch, runner.iter = epoch, 3 * epoch
+        hook.before_train_epoch(runner)
+        for sample in range(10):
+            for pipeline in pipelines:
+                (seed,) = pipeline.transforms
+                seed(dict(sample_idx=sample))
+                drawn.add((epoch, sample, np.random.rand(), random.random(), torch.rand(1).item()))
+    assert len(drawn) == 30  # The same in both data sets.
+    assert all(len({values[place] for values in drawn}) == 30 for place in (2, 3, 4))

@@ -1,7 +1,11 @@
 """A run that is interrupted and resumed equals one that is not, to the last bit."""
 
+import os
+import signal
+
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
 
 HOOKS = [
@@ -19,23 +23,28 @@ SCHEDULE = [
 def train(make_runner, model_config, unet_config, tmp_path):
     """Function that trains six iterations with everything that draws random numbers: dropout, crops, flips."""
 
-    def run(folder, hooks=HOOKS, model=None, **options):
+    def run(folder, hooks=HOOKS, model=None, checkpoint=None, last='iter_6.pth', **options):
+        defaults = dict(
+            train_cfg=dict(type='IterBasedTrainLoop', max_iters=6, val_interval=2), param_scheduler=SCHEDULE
+        )
+        checkpoint = checkpoint or dict(type='CheckpointHook', by_epoch=False, interval=1)
         runner = make_runner(
             model=model_config(unet_config(dropout=0.3), **(model or {})),
             work_dir=tmp_path / folder,
             max_iters=6,
-            train_cfg=dict(type='IterBasedTrainLoop', max_iters=6, val_interval=2),
             hooks=hooks,
             augment=True,
-            param_scheduler=SCHEDULE,
-            default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)),
-            **options,
+            default_hooks=dict(checkpoint=checkpoint),
+            **{**defaults, **options},
         )
         runner.train()
         if options.get('num_workers'):
             # Left to the garbage collector, with other runs' workers about, this may take five seconds a worker.
-            runner.train_loop.dataloader_iterator._iterator._shutdown_workers()
-        return CheckpointLoader.load_checkpoint(str(tmp_path / folder / 'iter_6.pth'), map_location='cpu')
+            loop = runner.train_loop
+            iterator = getattr(loop, 'dataloader_iterator', loop.dataloader)._iterator
+            if iterator is not None:
+                iterator._shutdown_workers()
+        return CheckpointLoader.load_checkpoint(str(tmp_path / folder / last), map_location='cpu')
 
     return run
 
@@ -108,3 +117,61 @@ def test_latest_checkpoint_is_found(train, tmp_path):
     (tmp_path / 'again/last_checkpoint').write_text(str(tmp_path / 'again/iter_4.pth'))
     assert differing(train('again', resume=True), whole) == []
     assert not (tmp_path / 'again/iter_3.pth').exists()
+
+
+EPOCHS = [dict(type='StepLR', step_size=1, gamma=0.5, by_epoch=True)]
+
+
+@pytest.fixture
+def train_epochs(train):
+    """Function that trains two epochs of three iterations."""
+
+    def run(folder, interval=1, **options):
+        return train(
+            folder,
+            train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=10),
+            param_scheduler=EPOCHS,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            checkpoint=dict(type='SafeCheckpointHook', by_epoch=True, interval=interval),
+            last='epoch_2.pth',
+            **options,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(('workers', 'persistent'), [(0, False), (2, False), (2, True)])
+def test_epochs(train_epochs, tmp_path, workers, persistent):
+    options = dict(num_workers=workers, persistent=persistent)
+    whole = train_epochs('whole', **options)
+    resumed = train_epochs('resumed', load_from=str(tmp_path / 'whole/epoch_1.pth'), resume=True, **options)
+    assert differing(resumed, whole) == []
+
+
+def test_epochs_do_not_depend_on_the_workers(train_epochs):
+    assert differing(train_epochs('none'), train_epochs('two', num_workers=2)) == []
+
+
+@pytest.mark.parametrize('iteration', [1, 2, 3, 4, 5])
+def test_stopped_in_an_epoch(train_epochs, tmp_path, iteration):
+    """By a signal in that iteration; the file of it is gone as soon as that of the epoch is there."""
+
+    class Stop(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter + 1 == iteration:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    whole = train_epochs('whole')
+    before = signal.getsignal(signal.SIGCHLD)
+    with pytest.raises(SystemExit):
+        train_epochs('stopped', hooks=[*HOOKS, Stop()])
+    signal.signal(signal.SIGCHLD, before)
+    left = [path.name for path in (tmp_path / 'stopped').glob('iter_*.pth')]
+    # A signal before an iteration saves what the one before it has left; at the end of an epoch, that is saved anyway.
+    assert left == [f'iter_{iteration - 1}.pth'] * (iteration != 4)
+    resumed = train_epochs('stopped', resume=True)
+    assert differing(resumed, whole) == []
+    assert sorted(path.name for path in (tmp_path / 'stopped').glob('*.pth')) == ['epoch_1.pth', 'epoch_2.pth']
+    for ours, theirs in zip(resumed['param_schedulers'], whole['param_schedulers']):
+        assert ours['_last_value'] == theirs['_last_value']
+    assert resumed['meta']['iter'] == whole['meta']['iter']

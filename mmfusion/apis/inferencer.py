@@ -222,7 +222,7 @@ class FusionInferencer:
                 belong together; files of two folders are matched by name, sub-folders included.
             out_dir (str | os.PathLike, optional): Folder for ``fused/NAME.png``, ``weights/NAME.png`` (red: infrared,
                 blue: visible), ``labels/NAME.png`` (class ids) and ``panels/NAME.png``.
-            batch_size (int): Pairs per pass. Images of different sizes are padded to the largest of a batch.
+            batch_size (int): Pairs per pass. What becomes of a pair does not depend on those beside it.
             allow_unpaired (bool): Leave out the files of the folders that have no partner, instead of raising.
             return_arrays (bool): False does not keep the images in memory, for large folders with an ``out_dir``.
 

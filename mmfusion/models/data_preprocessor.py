@@ -1,10 +1,12 @@
 """A batch of pairs on its way to the device and into the model's range."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import BaseDataElement
 from mmseg.structures import SegDataSample
@@ -38,7 +40,8 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
 
     It takes what ``PackFusionInputs`` gives: tensors (4, h, w) on the 0..255 scale in B, G, R, infrared order, as a
     list or already stacked. Images are padded at the right and the bottom to the largest of the batch, and beyond to
-    ``size`` or to a multiple of ``size_divisor``. It has no parameters and does not normalise: the backbone's
+    ``size`` or to a multiple of ``size_divisor``. Predictions of :class:`~mmfusion.models.FusionSegmentor` do not
+    depend on the largest: each size is a batch of its own. It has no parameters and does not normalise: the backbone's
     statistics belong to the fused image.
 
     In training the labels are padded along with ``seg_pad_val``. In testing they stay at ``ori_shape``, which they are
@@ -102,6 +105,7 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         self.pad_val = pad_val
         self.seg_pad_val = seg_pad_val
         self.bgr_to_rgb = bgr_to_rgb
+        self._mentioned = False
 
     def cast_data(self, data: Any) -> Any:
         """Copy to the device, without waiting where ``non_blocking`` says so.
@@ -202,6 +206,16 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
             del label.data
             label.data = F.pad(data, padding, value=self.seg_pad_val)
 
+    def _mention_sizes(self) -> None:
+        if not self._mentioned:
+            self._mentioned = True
+            print_log(
+                'pairs of a training batch have different sizes, and the padding of the smaller ones depends on their '
+                'neighbours; let the pipeline crop them, or set data_preprocessor.size',
+                'current',
+                logging.WARNING,
+            )
+
     def forward(self, data: dict, training: bool = False) -> dict:
         """Collate, move to the device, scale and pad.
 
@@ -233,6 +247,8 @@ class FusionDataPreProcessor(BaseDataPreprocessor):
         if samples is None:
             samples = [SegDataSample(metainfo=dict(ori_shape=tuple(image.shape[1:]))) for image in inputs]
 
+        if training and self.train_target[0] is None and len({image.shape for image in inputs}) > 1:
+            self._mention_sizes()
         inputs, samples = self.cast_data(inputs), self.cast_data(samples)
         height, width = self._target_size(inputs, training)
         batch = []

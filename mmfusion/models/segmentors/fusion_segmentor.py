@@ -19,6 +19,7 @@ from ..reading import Reading, silence
 from ..scorer import plain_metas
 from .attributed_reading import AttributedReading
 from .build import build_refiner, build_segmentor, refuse_blind_attention
+from .equal_sizes import in_equal_sizes
 from .finite import check_finite
 from .fused_prediction import attach_fusion, padding_mask
 from .head_output import HeadOutput, refined_losses
@@ -225,6 +226,22 @@ class FusionSegmentor(AttributedReading):
             )
         image = merge_luminance(result.fused, pair.chroma) if self.color == 'rgb' else result.fused
         return image, result
+
+    # Steps ---------------------------------------------------------------------------------------------------------
+    def test_step(self, data: dict | tuple | list) -> list:
+        """Predict a batch as a data loader gives it; pairs of several sizes do not see each other's padding.
+
+        Args:
+            data (dict): Of the preprocessor.
+
+        Returns:
+            list[SegDataSample]: As of :meth:`predict`.
+        """
+        return in_equal_sizes(super().test_step, data)
+
+    def val_step(self, data: dict | tuple | list) -> list:
+        """As :meth:`test_step`."""
+        return in_equal_sizes(super().val_step, data)
 
     # Modes ---------------------------------------------------------------------------------------------------------
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:

@@ -307,15 +307,17 @@ def test_prediction_of_the_joint_model(joint_model, direction, context):
 
 
 def test_losses_are_looked_at_every_so_many_iterations(joint_model):
-    """The look is there, and it is what waits: in every third iteration, if that is the interval."""
-    model = joint_model(META)
-    model.check_finite_interval = 3
+    """The look is there, and it is what waits: of every third iteration, when the next one begins."""
+    model = joint_model(META, check_finite_interval=3)
+    with no_synchronisation():
+        for _ in range(3):
+            model.parse_losses(dict(loss=_image()))
     for _ in range(2):
-        with no_synchronisation():
-            for _ in range(2):
-                model.parse_losses(dict(loss=_image()))
         with pytest.raises(SynchronisationError, match='value'), no_synchronisation():
             model.parse_losses(dict(loss=_image()))
+        with no_synchronisation():
+            for _ in range(3):
+                model.parse_losses(dict(loss=_image()))
 
 
 @pytest.mark.parametrize('name', [name for name, _, _ in WHAT_STAYS])

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.optim import OptimWrapper
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from ..scorer import plain_metas
 from .attributed_reading import AttributedReading
 from .build import build_refiner, build_segmentor, refuse_blind_attention
 from .equal_sizes import in_equal_sizes
-from .finite import check_finite
+from .finite import FiniteWatch
 from .fused_prediction import attach_fusion, padding_mask
 from .head_output import HeadOutput, refined_losses
 from .iterations import IterationCounter
@@ -164,12 +165,11 @@ class FusionSegmentor(AttributedReading):
         self.train_labels = train_labels
         self.stretch = stretch
         self.scorer_options = dict(scorer or {})
-        self.check_finite_interval = check_finite_interval
         if teach_interval < 1:
             raise ValueError(f'teach_interval must be at least 1, got {teach_interval}')
         self.teach_interval = teach_interval
         self._iterations = IterationCounter()
-        self._unchecked_losses = 0
+        self._finite = FiniteWatch(check_finite_interval)
         self.attribution_strength = 1.0
         self.last_evidence: Evidence | None = None
         self.set_attribution_source(None)
@@ -228,6 +228,11 @@ class FusionSegmentor(AttributedReading):
         return image, result
 
     # Steps ---------------------------------------------------------------------------------------------------------
+    def train_step(self, data: dict | tuple | list, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """Train on a batch; see :meth:`mmengine.model.BaseModel.train_step`."""
+        self._finite.scaled = hasattr(optim_wrapper, 'loss_scaler')
+        return super().train_step(data, optim_wrapper)
+
     def test_step(self, data: dict | tuple | list) -> list:
         """Predict a batch as a data loader gives it; pairs of several sizes do not see each other's padding.
 
@@ -323,14 +328,10 @@ class FusionSegmentor(AttributedReading):
         Raises:
             FloatingPointError: A term is NaN or infinite. The message names the iteration and the terms. On the CPU
                 weights and checkpoints are still those of the iteration before; on an accelerator it comes up to
-                ``check_finite_interval`` iterations later.
+                ``check_finite_interval`` iterations later. Where losses are scaled (float16), it takes twenty in a row.
         """
         loss, log_vars = super().parse_losses(losses)
-        self._unchecked_losses += 1
-        # Looking at a value waits for an accelerator: there every so many iterations only.
-        if loss.device.type == 'cpu' or self._unchecked_losses >= self.check_finite_interval:
-            self._unchecked_losses = 0
-            check_finite(loss, log_vars)
+        self._finite.look(loss, log_vars)
         return loss, log_vars
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:

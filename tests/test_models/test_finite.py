@@ -1,0 +1,91 @@
+"""Losses that are no numbers: who looks at them, when, and who stops."""
+
+import os
+import socket
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from mmfusion.models.segmentors.finite import FiniteWatch
+
+GOOD, NAN, INF = torch.tensor(1.0), torch.tensor(float('nan')), torch.tensor(float('inf'))
+
+
+def look(watch, value):
+    watch.look(value, {'decode.loss_ce': value, 'decode.acc_seg': GOOD, 'loss': value})
+
+
+@pytest.mark.parametrize('value', [NAN, INF, -INF])
+def test_at_once_on_the_cpu(value):
+    watch = FiniteWatch(50)
+    look(watch, GOOD)
+    with pytest.raises(FloatingPointError, match=r'not finite: decode\.loss_ce\. All terms: decode\.loss_ce='):
+        look(watch, value)
+
+
+def test_a_sum_may_overflow():
+    watch = FiniteWatch(50)
+    with pytest.raises(FloatingPointError, match='not finite: the sum'):
+        watch.look(INF, {'a.loss_ce': GOOD, 'b.loss_ce': GOOD})
+
+
+def test_a_scaler_may_skip():
+    watch = FiniteWatch(50)
+    watch.scaled = True
+    for _ in range(3):
+        for _ in range(19):
+            look(watch, INF)
+        look(watch, GOOD)  # It has found its scale.
+    for _ in range(19):
+        look(watch, INF)
+    with pytest.raises(FloatingPointError):
+        look(watch, INF)
+
+
+class Late(torch.Tensor):
+    """A tensor that says it is on an accelerator."""
+
+    device = torch.device('meta')
+
+
+def late(value):
+    return value.clone().as_subclass(Late)
+
+
+def test_one_iteration_late_on_an_accelerator(monkeypatch):
+    stack = torch.stack
+    monkeypatch.setattr(
+        torch, 'stack', lambda values: late(stack([value.as_subclass(torch.Tensor) for value in values]))
+    )
+    watch = FiniteWatch(3)
+    for _ in range(2):
+        look(watch, late(NAN))  # Not looked at.
+    look(watch, late(NAN))
+    with pytest.raises(FloatingPointError, match='the loss is nan'):
+        look(watch, late(GOOD))
+
+
+def one_rank(rank, port, folder):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE='2')
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    watch, seen = FiniteWatch(50), []
+    for iteration in range(5):
+        try:
+            look(watch, NAN if rank == 1 and iteration == 3 else GOOD)
+        except FloatingPointError as error:
+            seen.append(f'{iteration}: {error}')
+            break
+    (folder / f'{rank}.txt').write_text('\n'.join(seen))
+    dist.destroy_process_group()
+
+
+def test_all_processes_stop_together(tmp_path):
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        port = server.getsockname()[1]
+    mp.spawn(one_rank, (port, tmp_path), nprocs=2)
+    assert (tmp_path / '0.txt').read_text().startswith('3: the loss of another process is not finite')
+    assert (tmp_path / '1.txt').read_text().startswith('3: the loss is nan')

@@ -8,7 +8,9 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import CheckpointLoader, Runner
 
 from mmfusion.registry import MODELS
 
@@ -65,3 +67,62 @@ def test_gradients_are_the_mean_over_ranks(model_config, make_batch, tmp_path, e
         assert torch.equal(ranks[0][name], ranks[1][name]), name
         torch.testing.assert_close(ranks[0][name], (alone[0][name] + alone[1][name]) / 2, rtol=1e-4, atol=1e-7)
     assert any(not torch.equal(alone[0][name], alone[1][name]) for name in alone[0])
+
+
+def save_one_rank(rank, port, make, folder):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK='0')
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    runner = Runner.from_cfg(make)
+    seen = []
+
+    class Keep(Hook):
+        priority = 'LOWEST'
+
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            if batch_idx == 0:
+                seen.append(statistics(runner.model))
+
+    class Before(Hook):
+        priority = 'NORMAL'
+
+        def before_val_epoch(self, runner):
+            seen.append(statistics(runner.model))
+
+    runner.register_hook(Keep())
+    runner.register_hook(Before())
+    runner.train()
+    torch.save(seen, folder / f'{rank}.pt')
+    dist.destroy_process_group()
+
+
+def statistics(model):
+    module = getattr(model, 'module', model)
+    return {name: buffer.clone() for name, buffer in module.named_buffers() if 'running' in name}
+
+
+def test_running_statistics_are_averaged_before_they_are_tested_and_saved(
+    run_config, model_config, pair_folder, plain_configs, tmp_path
+):
+    checkpoint = dict(type='SafeCheckpointHook', by_epoch=False, interval=2)
+    cfg = run_config(
+        model_config(),
+        pair_folder(tmp_path / 'data'),
+        tmp_path / 'run',
+        max_iters=2,
+        hooks=[dict(type='IterSeedHook')],
+        default_hooks=dict(checkpoint=checkpoint),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=2, val_interval=1),
+        model_wrapper_cfg=dict(type='MMDistributedDataParallel', broadcast_buffers=False),
+    )
+    mp.spawn(save_one_rank, (free_port(), cfg, tmp_path), nprocs=2)
+    ranks = [torch.load(tmp_path / f'{rank}.pt') for rank in (0, 1)]
+    (before, tested, *_), (other, also, *_) = ranks
+    assert any(not torch.equal(before[name], other[name]) for name in before)  # Each has seen pairs of its own.
+    for name in before:
+        torch.testing.assert_close(tested[name], (before[name] + other[name]) / 2)
+        assert torch.equal(tested[name], also[name]), name
+    last = CheckpointLoader.load_checkpoint(str(tmp_path / 'run/iter_2.pth'), map_location='cpu')['state_dict']
+    for name in before:
+        assert torch.equal(last[name], ranks[0][-1][name]), name
+        assert torch.equal(last[name], ranks[1][-1][name]), name

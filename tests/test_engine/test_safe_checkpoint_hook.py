@@ -252,6 +252,35 @@ def test_what_the_config_names_is_left_to_it(run, tmp_path):
     assert resumed.iter == 3
 
 
+def log_of(folder):
+    return max(folder.rglob('*.log'), key=lambda path: path.stat().st_mtime_ns).read_text()
+
+
+def test_what_is_another_than_before_is_said(run, make_runner, tmp_path, pair_folder):
+    run(max_iters=2)
+    run(max_iters=3, resume=True, log_level='INFO')
+    assert 'Resumed with' not in log_of(tmp_path / 'run')
+    other = make_runner(
+        work_dir=tmp_path / 'run', max_iters=4, default_hooks=dict(checkpoint=SAFE), resume=True, log_level='INFO'
+    )
+    other.cfg.train_dataloader.batch_size = 3
+    other._train_dataloader.batch_size = 3
+    other._train_dataloader.dataset.data_root = str(pair_folder(tmp_path / 'others', number=3))
+    other.train()
+    text = log_of(tmp_path / 'run')
+    assert 'Resumed with train_dataloader.batch_size=3, where it was 2 before.' in text
+    assert 'number of training pairs=3, where it was 6' in text
+    assert 'others' in text
+
+
+def test_a_finished_run_says_so(run, tmp_path):
+    run(max_iters=2)
+    before = (tmp_path / 'run/iter_2.pth').read_bytes()
+    run(max_iters=2, resume=True, log_level='INFO')
+    assert 'Nothing to do: the run is finished, at iteration 2 of 2.' in log_of(tmp_path / 'run')
+    assert (tmp_path / 'run/iter_2.pth').read_bytes() == before
+
+
 def test_parts_of_an_earlier_run_are_removed(run, tmp_path):
     (tmp_path / 'run').mkdir()
     (tmp_path / 'run/.iter_7.pth.part').write_bytes(b'half')

@@ -16,6 +16,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmfusion.engine.atomic_files import ATOMIC, write_atomically
+from mmfusion.engine.buffers import average_buffers
 from mmfusion.engine.latest_checkpoint import POINTER, latest_checkpoint
 from mmfusion.engine.stop_signals import StopSignals
 from mmfusion.registry import HOOKS
@@ -25,6 +26,7 @@ _AGREE_EVERY = 10
 _BY_ITERATION = 'iter_{}.pth'
 # What is to be removed as soon as a checkpoint is there, by its name in that checkpoint.
 _OUTDATED = 'outdated_ckpts'
+_FACTS = 'trained_with'
 
 
 @HOOKS.register_module()
@@ -37,6 +39,10 @@ class SafeCheckpointHook(CheckpointHook):
     - ``resume=True`` takes the newest checkpoint that can be loaded, and says why it passes others over.
     - SIGINT and SIGTERM let the iteration end, save, say how to go on, and leave with status 130 or 143; the second one
       stops at once. During a validation they stop at once if all is saved, otherwise at its end.
+
+    - Several processes average the running statistics of their norms before these are saved and before they are tested:
+      each has seen pairs of its own, and only those of the first one would be kept.
+    - A run that is resumed with another batch size or data set, or when it is finished, says so.
 
     Files elsewhere than on a local disk are left to their backend.
 
@@ -72,6 +78,7 @@ class SafeCheckpointHook(CheckpointHook):
         self._done = 0  # Iterations that are complete.
         self._saved: int | None = None  # As many of them as are in the last checkpoint.
         self._validating = False
+        self._before: dict[str, Any] | None = None
 
     # Going on ------------------------------------------------------------------------------------------------------
     def before_run(self, runner: Runner) -> None:
@@ -104,11 +111,34 @@ class SafeCheckpointHook(CheckpointHook):
         if runner._resume and is_main_process():
             # A kill came between the last checkpoint and this.
             self._remove_all(runner.message_hub.runtime_info.get(_OUTDATED) or [])
+        self._mention_changes(runner)
         self._runner, self._done, self._saved = runner, runner.iter, None
         if runner._resume and runner._has_loaded:
             self._saved = runner.iter
         if self.stop_signals:
             self._stop.start()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember how the checkpoint was trained."""
+        self._before = (checkpoint.get('meta') or {}).get(_FACTS)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Say in the checkpoint how it was trained."""
+        checkpoint['meta'][_FACTS] = _facts(runner)
+
+    def _mention_changes(self, runner: Runner) -> None:
+        """Say what is another than before, and that there is nothing to do, if so."""
+        if not runner._resume or not runner._has_loaded:
+            return
+        now = _facts(runner)
+        for name, value in (self._before or {}).items():
+            if name in now and now[name] != value:
+                runner.logger.warning(f'Resumed with {name}={now[name]!r}, where it was {value!r} before.')
+        if runner.iter >= runner.max_iters:
+            runner.logger.warning(
+                f'Nothing to do: the run is finished, at iteration {runner.iter} of {runner.max_iters}. A larger '
+                'train_cfg.max_iters (max_epochs) goes on.'
+            )
 
     # Writing -------------------------------------------------------------------------------------------------------
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -148,6 +178,7 @@ class SafeCheckpointHook(CheckpointHook):
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         self._saved = meta['iter']
+        average_buffers(runner.model)
         with self._stop.hold():
             runner.save_checkpoint(
                 self.out_dir,
@@ -194,7 +225,8 @@ class SafeCheckpointHook(CheckpointHook):
             self._leave_together(int(told))
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """The model may be another one for now, such as a running mean of itself."""
+        """Test what is saved. The model may be another one from here on, such as a running mean of itself."""
+        average_buffers(runner.model)
         self._validating = True
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
@@ -259,6 +291,19 @@ class _RemovedLater:
         self.outdated.append(path)
 
     rmtree = remove
+
+
+def _facts(runner: Runner) -> dict[str, Any]:
+    """What makes a resumed run another one than it was."""
+    loader = runner.train_dataloader
+    dataset = loader.dataset
+    return {
+        'train_dataloader.batch_size': loader.batch_size,
+        'world size': get_world_size(),
+        'train_dataloader.dataset.type': type(dataset).__name__,
+        'train_dataloader.dataset.data_root': str(getattr(dataset, 'data_root', None)),
+        'number of training pairs': len(dataset),
+    }
 
 
 def _is_local(folder: str) -> bool:

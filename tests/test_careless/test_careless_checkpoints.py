@@ -159,3 +159,19 @@ def test_analysis_tools(load_tool, capfd, drawn_config, model_config, unet_confi
     more = ['--index', '0', '--out', str(tmp_path / 'out')] if tool_name == 'attribution_maps' else []
     assert load_tool(f'analysis_tools/{tool_name}.py').main([str(config), str(tmp_path / 'given.pth'), *more]) == 1
     check(capfd.readouterr().err.strip().splitlines()[-1], name)
+
+
+class Greets:
+    def __reduce__(self):
+        return print, ('hello from the checkpoint',)
+
+
+@pytest.mark.parametrize('tool_name', ['test', 'fuse'])
+def test_trusted_by_its_owner(tool, capfd, config, weights, tmp_path, tool_name):
+    torch.save(dict(state_dict=weights, greeting=Greets()), tmp_path / 'mine.pth')
+    folders = ['--ir', tmp_path / 'data/ir', '--vi', tmp_path / 'data/vi', '--out', tmp_path / 'out']
+    arguments = [tool_name, config, tmp_path / 'mine.pth', *(folders if tool_name == 'fuse' else [])]
+    assert tool(*arguments) == 1
+    assert 'hello' not in capfd.readouterr().out
+    assert tool(*arguments, '--trust-checkpoint') == 0
+    assert 'hello from the checkpoint' in capfd.readouterr().out

@@ -203,3 +203,32 @@ def test_signals_and_persistent_workers(run_config, model_config, pair_folder, t
     (path,) = (tmp_path / 'run').glob('iter_*.pth')
     assert CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['meta']['iter'] == int(path.stem[5:])
     assert 'Traceback' not in errors
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one and a half MiB."""
+    folder = tmp_path / 'small'
+    folder.mkdir()
+    mounted = subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', 'size=1536k', 'tmpfs', str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f'no file system can be mounted here: {mounted.stderr.strip()}')
+    yield folder
+    subprocess.run(['umount', '-l', str(folder)], check=False)
+
+
+def test_a_disk_that_fills_up(train, small_disk, tmp_path):
+    """The run stops, and the last checkpoint that fitted is whole."""
+    train('whole')
+    size = (tmp_path / 'whole/iter_5.pth').stat().st_size
+    (small_disk / 'ballast').write_bytes(bytes(1536 * 1024 - int(1.7 * size)))  # One fits, and a part of the next.
+    with pytest.raises(OSError, match=r'could not be written \(No space left on device\)'):
+        train('small/run')
+    (left,) = (small_disk / 'run').glob('*.pth')
+    assert not list((small_disk / 'run').glob('.*'))
+    CheckpointLoader.load_checkpoint(str(left), map_location='cpu')
+    (small_disk / 'ballast').unlink()
+    train('small/run', resume=True)
+    assert_same(small_disk / 'run', tmp_path / 'whole')

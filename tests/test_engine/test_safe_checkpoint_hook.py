@@ -1,8 +1,7 @@
-"""Checkpoints that are never lost: order of the writes, what a run is resumed from, signals."""
+"""Checkpoints that are never lost: order of the writes, and what a run is resumed from."""
 
 import errno
 import os
-import signal
 import zipfile
 
 import pytest
@@ -16,30 +15,8 @@ from mmfusion.engine.atomic_files import write_atomically
 SAFE = dict(type='SafeCheckpointHook', by_epoch=False, interval=1)
 
 
-@pytest.fixture
-def run(make_runner, tmp_path):
-    """Function that trains in one folder and gives the runner."""
-
-    def start(max_iters=4, hooks=(), checkpoint=None, folder='run', **options):
-        runner = make_runner(
-            work_dir=tmp_path / folder,
-            max_iters=max_iters,
-            hooks=[dict(type='IterSeedHook'), *hooks],
-            default_hooks=dict(checkpoint={**SAFE, **(checkpoint or {})}),
-            **options,
-        )
-        runner.train()
-        return runner
-
-    return start
-
-
 def names(folder):
     return sorted(path.name for path in folder.glob('*') if path.is_file() and path.suffix != '.py')
-
-
-def iteration_of(path):
-    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['meta']['iter']
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
@@ -286,124 +263,3 @@ def test_parts_of_an_earlier_run_are_removed(run, tmp_path):
     (tmp_path / 'run/.iter_7.pth.part').write_bytes(b'half')
     run(max_iters=1)
     assert names(tmp_path / 'run') == ['iter_1.pth', 'last_checkpoint']
-
-
-# Signals -------------------------------------------------------------------------------------------------------------
-class Signal(Hook):
-    """Sends this process a signal at a place of an iteration."""
-
-    def __init__(self, place, iteration, number=signal.SIGTERM):
-        self.iteration, self.number, self.sent = iteration, number, 0
-        setattr(self, place, self.send)
-
-    def send(self, runner, *args, **kwargs):
-        if runner.iter + 1 == self.iteration:
-            self.sent += 1
-            os.kill(os.getpid(), self.number)
-
-
-@pytest.fixture
-def forget_handlers():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)}
-    yield before
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.parametrize('place', ['before_train_iter', 'after_train_iter'])
-@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_the_iteration_ends_and_is_saved(run, tmp_path, capfd, forget_handlers, place, number, status):
-    whole = run(max_iters=4, checkpoint=dict(interval=100), folder='whole')
-    with pytest.raises(SystemExit) as stopped:
-        run(checkpoint=dict(interval=100), hooks=[Signal(place, 2, number)])
-    assert stopped.value.code == status
-    # A signal between two iterations, before anything of the next one is done, saves what there is.
-    done = iteration_of((tmp_path / 'run/last_checkpoint').read_text())
-    assert done == (1 if place == 'before_train_iter' else 2)
-    last = capfd.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith(f'{signal.Signals(number).name}: stopped after iteration {done}, saved as ')
-    assert last.endswith('--resume')
-    assert {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)} == {
-        name: forget_handlers[name] for name in (signal.SIGINT, signal.SIGTERM)
-    }
-    resumed = run(checkpoint=dict(interval=100), resume=True)
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(resumed.model.state_dict()[name], value), name
-
-
-def test_nothing_is_saved_twice(run, tmp_path, forget_handlers):
-    class Count(Hook):
-        saved = 0
-
-        def before_save_checkpoint(self, runner, checkpoint):
-            Count.saved += 1
-
-    with pytest.raises(SystemExit):
-        run(hooks=[Signal('after_train_iter', 2), Count()])
-    assert Count.saved == 2
-    assert names(tmp_path / 'run') == ['iter_1.pth', 'iter_2.pth', 'last_checkpoint']
-
-
-def test_the_file_is_finished(run, tmp_path, monkeypatch, forget_handlers):
-    """A signal in the middle of a write."""
-    real, calls = os.replace, []
-
-    def replace(source, target):
-        calls.append(target)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        real(source, target)
-
-    monkeypatch.setattr(atomic_files.os, 'replace', replace)
-    with pytest.raises(SystemExit):
-        run()
-    assert names(tmp_path / 'run') == ['iter_1.pth', 'iter_2.pth', 'last_checkpoint']
-    assert iteration_of(tmp_path / 'run/iter_2.pth') == 2
-
-
-@pytest.mark.parametrize(('interval', 'validations'), [(1, [1]), (100, [1, 2])])
-def test_during_a_validation(run, tmp_path, forget_handlers, interval, validations):
-    """At once if all is saved, at its end otherwise: a running mean may be in the place of the model."""
-
-    ended = []
-
-    class Told(Hook):
-        """In the first of three batches of the second validation."""
-
-        def before_val_iter(self, runner, batch_idx, data_batch=None):
-            if runner.iter == 2 and batch_idx == 0:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        def after_val_epoch(self, runner, metrics=None):
-            ended.append(runner.iter)
-
-    with pytest.raises(SystemExit):
-        run(
-            hooks=[Told()],
-            checkpoint=dict(interval=interval),
-            train_cfg=dict(type='IterBasedTrainLoop', max_iters=4, val_interval=1),
-        )
-    assert ended == validations
-    assert iteration_of((tmp_path / 'run/last_checkpoint').read_text()) == 2
-
-
-def test_signals_can_be_left_alone(run, forget_handlers):
-    heard = []
-    signal.signal(signal.SIGTERM, lambda *args: heard.append(args[0]))
-    runner = run(max_iters=3, checkpoint=dict(stop_signals=False), hooks=[Signal('after_train_iter', 2)])
-    assert (runner.iter, heard) == (3, [signal.SIGTERM])
-
-
-def test_signals_after_an_error_are_left_to_others(run, forget_handlers):
-    """mmengine tells no hook that a training has failed."""
-
-    class Fails(Hook):
-        def before_train_iter(self, runner, *args, **kwargs):
-            raise ValueError('no more')
-
-    heard = []
-    signal.signal(signal.SIGTERM, lambda *args: heard.append(args[0]))
-    with pytest.raises(ValueError, match='no more'):
-        run(hooks=[Fails()])
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert heard == [signal.SIGTERM]

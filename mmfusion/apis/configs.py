@@ -60,9 +60,9 @@ def _place(error: Exception) -> tuple[str | None, int | None]:
 
 
 def _closest(name: str, names: Iterable[str]) -> list[str]:
-    """Names that may have been meant: like it as a whole, or with a method like its method; else a few of all."""
+    """Names that may have been meant: that begin so, are like it, or have a method like its method; else a few."""
     known = sorted(names)
-    close = difflib.get_close_matches(name, known, n=3)
+    close = [each for each in known if each.startswith(name)][:3] or difflib.get_close_matches(name, known, n=3)
     if not close:
         methods = difflib.get_close_matches(name.split('_')[0], {each.split('_')[0] for each in known}, n=1)
         close = [each for each in known if each.split('_')[0] in methods][:3]

@@ -196,7 +196,7 @@ def test_signals_and_persistent_workers(run_config, model_config, pair_folder, t
             time.sleep(0.1)
         (os.killpg if group else os.kill)(process.pid, number)
         errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + number, errors
     last = errors.strip().splitlines()[-1]
     assert last.startswith(f'{number.name}: stopped after iteration'), errors
     assert last.endswith(f'tools/train.py {tmp_path}/tiny.py --resume')

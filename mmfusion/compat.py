@@ -108,12 +108,14 @@ def enable_mmseg_bases() -> None:
     utils.MODULE2PACKAGE.update(mmseg='mmseg', mmfusion='mmfusion')
 
 
-def ignore_missing_operators() -> None:
-    """Leave out mmcv-lite's warning, in every process, of an operator that it was built without.
+def ignore_what_nobody_can_mend() -> None:
+    """Leave out warnings of the stack that stand in every run, and that its user can do nothing about.
 
-    A model that needs it says so when it is built.
+    They are of an operator that mmcv-lite was built without (a model that needs it says so when it is built), and of
+    a default of mmseg's cross entropy, which averages over ignored pixels as well.
 
     Examples:
-        >>> ignore_missing_operators()
+        >>> ignore_what_nobody_can_mend()
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')

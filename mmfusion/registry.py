@@ -14,7 +14,9 @@ from mmseg import registry as mmseg_registry
 
 def _child(name: str, *locations: str) -> Registry:
     parent: Registry = getattr(mmseg_registry, name)
-    return Registry(parent.name, parent=parent, scope='mmfusion', locations=list(locations))
+    # Of a registry without any location mmengine says that the whole package is not installed; importing this again
+    # does nothing.
+    return Registry(parent.name, parent=parent, scope='mmfusion', locations=list(locations or ['mmfusion.registry']))
 
 
 RUNNERS = _child('RUNNERS')

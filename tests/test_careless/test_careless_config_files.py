@@ -67,7 +67,10 @@ def test_fuse(told, file, tmp_path, name):
     [
         ('nowhere.py', ['no config at nowhere.py']),
         ('configs/nowhere', ['no config at configs/nowhere']),
-        ('uaafusion_unet', ["no config is called 'uaafusion_unet'", 'closest names: uaafusion_unet-tiny_1xb4-300_cwfid']),
+        (
+            'uaafusion_unet',
+            ["is called 'uaafusion_unet'", 'closest names: uaafusion_unet-tiny_1xb4-300_cwfid'],
+        ),
         ('', ['no config']),
         ('.', ['no config']),
         ('given.json', ['no model']),

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
 
 from mmfusion.command_line import runner_config, runner_parser
+from mmfusion.compat import ignore_what_nobody_can_mend
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -133,6 +135,24 @@ def test_messages(told, config, tmp_path):
     assert 'need default_hooks.visualization' in told('test', tmp_path / 'other.py', config, *panels)
     augmented = ('--tta', *panels, '--cfg-options', 'tta_model.type=SegTTAModel', 'tta_pipeline=[]')
     assert 'do not go with --tta' in told('test', config, config, *augmented)
+
+
+def test_a_normal_run_warns_of_nothing(tool, config, tmp_path, recwarn):
+    """What stands in every log is not read when it matters."""
+    with warnings.catch_warnings():
+        ignore_what_nobody_can_mend()  # pytest has replaced the filters.
+        options = ('default_hooks.checkpoint.type=SafeCheckpointHook', 'log_level=INFO')
+        assert tool('train', config, '--work-dir', tmp_path / 'run', '--cfg-options', *options) == 0
+        assert (
+            tool(
+                'test', config, tmp_path / 'run/iter_2.pth', '--work-dir', tmp_path / 'test', '--cfg-options', *options
+            )
+            == 0
+        )
+    lines = [line for log in tmp_path.rglob('*.log') for line in log.read_text().splitlines()]
+    assert any('Iter(train)' in line for line in lines)
+    assert [line for line in lines if 'WARNING' in line] == []
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_traceback(tool):

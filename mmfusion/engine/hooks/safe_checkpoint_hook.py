@@ -1,10 +1,12 @@
 """Checkpoints that survive whatever happens while they are written, and a run that saves itself when it is stopped."""
 
 import inspect
+import logging
 import shlex
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,6 +15,7 @@ import torch
 from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmfusion.engine.atomic_files import ATOMIC, write_atomically
@@ -107,7 +110,8 @@ class SafeCheckpointHook(CheckpointHook):
                 for part in Path(folder).glob('.*.part'):
                     runner.logger.warning(f'{part} was being written when an earlier run ended; it is removed')
                     part.unlink()
-        super().before_train(runner)
+        with _without_deprecations():
+            super().before_train(runner)
         if runner._resume and is_main_process():
             # A kill came between the last checkpoint and this.
             self._remove_all(runner.message_hub.runtime_info.get(_OUTDATED) or [])
@@ -179,7 +183,7 @@ class SafeCheckpointHook(CheckpointHook):
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         self._saved = meta['iter']
         average_buffers(runner.model)
-        with self._stop.hold():
+        with self._stop.hold(), _without_deprecations():
             runner.save_checkpoint(
                 self.out_dir,
                 name,
@@ -198,7 +202,8 @@ class SafeCheckpointHook(CheckpointHook):
         later = _RemovedLater(self.file_backend)
         self.file_backend = later
         try:
-            super()._save_best_checkpoint(runner, metrics)
+            with _without_deprecations():
+                super()._save_best_checkpoint(runner, metrics)
         finally:
             self.file_backend = later.backend
         if is_main_process():
@@ -304,6 +309,21 @@ def _facts(runner: Runner) -> dict[str, Any]:
         'train_dataloader.dataset.data_root': str(getattr(dataset, 'data_root', None)),
         'number of training pairs': len(dataset),
     }
+
+
+@contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """Leave out that the hook and the writer of mmengine use what mmengine has deprecated: it stands in every run."""
+    logger = MMLogger.get_current_instance()
+
+    def passes(record: logging.LogRecord) -> bool:
+        return not any(name in record.getMessage() for name in ('"FileClient"', '"HardDiskBackend"'))
+
+    logger.addFilter(passes)
+    try:
+        yield
+    finally:
+        logger.removeFilter(passes)
 
 
 def _is_local(folder: str) -> bool:

@@ -28,6 +28,9 @@ class PerClassIoUMetric(IoUMetric):
         {'mIoU': 58.3, 'IoU/soil': 66.7, 'IoU/crop': 50.0, 'IoU/weed': nan}
     """
 
+    # No prefix, on purpose: mmengine warns in every run of a metric that has none.
+    default_prefix = ''
+
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the metrics from the areas of all images.
 

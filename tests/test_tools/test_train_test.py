@@ -141,14 +141,13 @@ def test_a_normal_run_warns_of_nothing(tool, config, tmp_path, recwarn):
     """What stands in every log is not read when it matters."""
     with warnings.catch_warnings():
         ignore_what_nobody_can_mend()  # pytest has replaced the filters.
-        options = ('default_hooks.checkpoint.type=SafeCheckpointHook', 'log_level=INFO')
-        assert tool('train', config, '--work-dir', tmp_path / 'run', '--cfg-options', *options) == 0
-        assert (
-            tool(
-                'test', config, tmp_path / 'run/iter_2.pth', '--work-dir', tmp_path / 'test', '--cfg-options', *options
-            )
-            == 0
-        )
+        cfg = Config.fromfile(config)
+        cfg.default_hooks.checkpoint.type = 'SafeCheckpointHook'
+        cfg.param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]
+        cfg.log_level = 'INFO'
+        cfg.dump(config)
+        assert tool('train', config, '--work-dir', tmp_path / 'run') == 0
+        assert tool('test', config, tmp_path / 'run/iter_2.pth', '--work-dir', tmp_path / 'test') == 0
     lines = [line for log in tmp_path.rglob('*.log') for line in log.read_text().splitlines()]
     assert any('Iter(train)' in line for line in lines)
     assert [line for line in lines if 'WARNING' in line] == []

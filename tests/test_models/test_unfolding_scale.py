@@ -256,3 +256,17 @@ def test_in_a_fusion():
     assert result.fused.shape == (1, 1, 15, 21)
     assert result.features.shape == (1, fusion.feature_channels, 8, 11)
     assert result.attention[1].abs().max() > 0
+
+
+@pytest.mark.parametrize('scale', [1, 2, 3])
+@pytest.mark.parametrize('turn', [False, True])
+def test_the_smallest_image_is_told_and_works(scale, turn):
+    """The size that is named, and not one pixel less."""
+    head = build(scale)
+    size, less = (scale + 1, 9), (scale, 9)
+    size, less = (size[::-1], less[::-1]) if turn else (size, less)
+    assert head(*draw(size))[0].shape[-2:] == size
+    with pytest.raises(
+        ValueError, match=rf'at least {scale + 1}x{scale + 1} pixels, got {less[0]}x{less[1]}; pad them'
+    ):
+        head(*draw(less))

@@ -187,6 +187,11 @@ class MemoryUnfoldingHead(BaseModule):
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
+    @property
+    def smallest(self) -> int:
+        """int: Shortest side of an image; the memory mirrors it at its border."""
+        return self.scale + 1
+
     def forward(
         self,
         ir: Tensor,
@@ -233,8 +238,16 @@ class MemoryUnfoldingHead(BaseModule):
 
         Returns:
             Unfolding: Fused image, attention and features, these with sides of 1 / ``scale``, rounded up.
+
+        Raises:
+            ValueError: A side is shorter than :attr:`smallest`.
         """
         height, width = ir.shape[-2:]
+        if min(height, width) < self.smallest:
+            raise ValueError(
+                f'the unfolding takes images of at least {self.smallest}x{self.smallest} pixels, got {height}x{width}; '
+                'pad them, as data_preprocessor.size_divisor does'
+            )
         padding = (0, -width % self.scale, 0, -height % self.scale)
         if not any(padding):
             return self._cascade(ir, vi, weight_ir, weight_vi, attention)

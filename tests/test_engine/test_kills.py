@@ -23,22 +23,21 @@ HOOKS = [
 
 
 @pytest.fixture
-def train(make_runner, model_config, unet_config, tmp_path):
-    """Function that trains in a folder, with everything that draws random numbers; one file is kept."""
+def train(tool, run_config, model_config, unet_config, pair_folder, plain_configs, tmp_path):
+    """Function that trains in a folder by tools/train.py, with all that draws random numbers; one file is kept."""
+    run_config(
+        model_config(unet_config(dropout=0.3)),
+        pair_folder(tmp_path / 'data'),
+        tmp_path / 'run',
+        max_iters=ITERATIONS,
+        hooks=HOOKS,
+        augment=True,
+        param_scheduler=[dict(type='PolyLR', power=1.0, eta_min=1e-4, by_epoch=False, begin=0, end=ITERATIONS)],
+        default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=1)),
+    ).dump(tmp_path / 'tiny.py')
 
-    def run(folder, **options):
-        make_runner(
-            model=model_config(unet_config(dropout=0.3)),
-            work_dir=tmp_path / folder,
-            max_iters=ITERATIONS,
-            hooks=HOOKS,
-            augment=True,
-            param_scheduler=[dict(type='PolyLR', power=1.0, eta_min=1e-4, by_epoch=False, begin=0, end=ITERATIONS)],
-            default_hooks=dict(
-                checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=1)
-            ),
-            **options,
-        ).train()
+    def run(folder, *options):
+        return tool('train', tmp_path / 'tiny.py', '--work-dir', tmp_path / folder, *options)
 
     return run
 
@@ -70,11 +69,10 @@ def in_a_process(action):
     process = os.fork()
     if process:
         return process
-    try:
-        action()
-    except BaseException:
-        os._exit(1)
-    os._exit(0)
+    status = 1
+    with suppress(BaseException):
+        status = action()
+    os._exit(status)
 
 
 def ended(process):
@@ -115,18 +113,18 @@ CALLS = range(7, 21)
     'call', [7, 8, 10, 13, *(pytest.param(n, marks=pytest.mark.slow) for n in CALLS if n not in (7, 8, 10, 13))]
 )
 def test_killed_inside_a_write(train, tmp_path, call):
-    train('whole')
+    assert train('whole') == 0
 
     def killed():
         kill_at(call)
-        train('killed')
+        return train('killed')
 
     assert ended(in_a_process(killed)) == signal.SIGKILL
     whole = list((tmp_path / 'killed').glob('*.pth'))
     assert whole  # Never without one, though one is kept only.
     for path in whole:
         CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    train('killed', resume=True)
+    assert train('killed', '--resume') == 0
     assert_same(tmp_path / 'killed', tmp_path / 'whole')
     assert not list((tmp_path / 'killed').glob('.*'))
 
@@ -134,7 +132,7 @@ def test_killed_inside_a_write(train, tmp_path, call):
 def kill_at_random(train, tmp_path, kills, seed):
     """Runs that are killed and resumed until that many were killed and the last one came to its end."""
     draw = random.Random(seed)
-    train('whole')
+    assert train('whole') == 0
     start = time.monotonic()
     assert ended(in_a_process(lambda: train('timed'))) == 0
     duration = time.monotonic() - start
@@ -142,14 +140,14 @@ def kill_at_random(train, tmp_path, kills, seed):
     while count < kills:
         run += 1
         while True:
-            process = in_a_process(lambda folder=f'run{run}': train(folder, resume=True))
+            process = in_a_process(lambda folder=f'run{run}': train(folder, '--resume'))
             time.sleep(draw.uniform(0.1, 1.0) * duration)
             os.kill(process, signal.SIGKILL)
             if not ended(process):
                 break
             count += 1
             if count >= kills:
-                assert ended(in_a_process(lambda folder=f'run{run}': train(folder, resume=True))) == 0
+                assert ended(in_a_process(lambda folder=f'run{run}': train(folder, '--resume'))) == 0
                 break
         assert_same(tmp_path / f'run{run}', tmp_path / 'whole')
     return count
@@ -219,16 +217,19 @@ def small_disk(tmp_path):
     subprocess.run(['umount', '-l', str(folder)], check=False)
 
 
-def test_a_disk_that_fills_up(train, small_disk, tmp_path):
+def test_a_disk_that_fills_up(train, small_disk, tmp_path, capfd):
     """The run stops, and the last checkpoint that fitted is whole."""
-    train('whole')
+    assert train('whole') == 0
     size = (tmp_path / 'whole/iter_5.pth').stat().st_size
     (small_disk / 'ballast').write_bytes(bytes(1536 * 1024 - int(1.7 * size)))  # One fits, and a part of the next.
-    with pytest.raises(OSError, match=r'could not be written \(No space left on device\)'):
-        train('small/run')
+    assert train('small/run') == 1
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith(f'error: [Errno 28] {small_disk}/run/iter_')
+    assert 'could not be written (No space left on device): it takes 0.2 MiB, and 0.' in last
+    assert 'MiB were free on that disk' in last
     (left,) = (small_disk / 'run').glob('*.pth')
     assert not list((small_disk / 'run').glob('.*'))
     CheckpointLoader.load_checkpoint(str(left), map_location='cpu')
     (small_disk / 'ballast').unlink()
-    train('small/run', resume=True)
+    assert train('small/run', '--resume') == 0
     assert_same(small_disk / 'run', tmp_path / 'whole')

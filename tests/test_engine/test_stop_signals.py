@@ -137,3 +137,20 @@ def test_signals_after_an_error_are_left_to_others(run, forget_handlers):
         run(hooks=[Fails()])
     os.kill(os.getpid(), signal.SIGTERM)
     assert heard == [signal.SIGTERM]
+
+
+def test_before_anything_was_done(run, tmp_path, capfd, forget_handlers):
+    """A resumed run that is stopped at once has nothing to save."""
+
+    class AtOnce(Hook):
+        priority = 'LOWEST'
+
+        def before_train(self, runner):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run(max_iters=2)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / 'run').glob('*.pth')}
+    with pytest.raises(SystemExit):
+        run(max_iters=3, resume=True, hooks=[AtOnce()])
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / 'run').glob('*.pth')} == before
+    assert 'SIGTERM: stopped after iteration 2, nothing new to save; go on with' in capfd.readouterr().err

@@ -274,8 +274,9 @@ class SafeCheckpointHook(CheckpointHook):
         self._stop.end()
         if is_main_process():
             name = signal.Signals(number).name
+            saved = f'saved as {self.last_ckpt}' if self.last_ckpt else 'nothing new to save'
             print(
-                f'{name}: stopped after iteration {self._done}, saved as {self.last_ckpt}; go on with: {_command()}',
+                f'{name}: stopped after iteration {self._done}, {saved}; go on with: {_command()}',
                 file=sys.stderr,
                 flush=True,
             )

@@ -109,7 +109,9 @@ EXPECTED = {
 
 
 def test_there_are_all_of_them():
-    found = {path.stem for path in (CONFIGS / 'ablations').glob('uaafusion-[!g]*.py')}  # A gate's: test_gate_ablations.
+    found = {
+        path.stem for path in (CONFIGS / 'ablations').glob('uaafusion-[!gv]*.py')
+    }  # A gate's: test_gate_ablations.
     assert found == {f'uaafusion-{name}_unet-tiny_1xb4-300_{data}' for name in NAMES for data in DATA}
     assert set(EXPECTED) == set(NAMES)
 

@@ -82,7 +82,7 @@ def test_out_of_range(build, weight):
 
 def test_single_sources_cannot_be_read_as_a_pair(build):
     with pytest.raises(ValueError, match=r"reads 'pair' cannot segment one source; use source_loss_weight=0, and sens"):
-        build(reads='pair', source_loss_weight=0.5)
+        build(reads='pair', source_loss_weight=0.5, fusion=dict(type='AverageFusion'))
 
 
 def test_batches():

@@ -205,6 +205,6 @@ def test_pairs_with_16_bits_and_two_sizes_in_a_batch(tool, config, checkpoint, t
     cfg = Config.fromfile(config)
     cfg.load_from = str(weights)
     # A test predicts each size by itself; here all are padded to the larger one.
-    cfg.model.data_preprocessor = dict(type='FusionDataPreProcessor', size=(32, 48))
+    cfg.model.data_preprocessor = dict(type='FusionDataPreProcessor', size=(30, 46))
     tested = Runner.from_cfg(cfg).test()
     assert report['interventions']['predicted'][0]['mIoU'] == pytest.approx(tested['mIoU'], abs=0.0051)

@@ -79,20 +79,6 @@ OPTIONS = {
 }
 
 
-@pytest.fixture
-def config(run_config, model_config, pair_folder, plain_configs, tmp_path):
-    cfg = run_config(
-        model_config(),
-        pair_folder(tmp_path / 'data'),
-        tmp_path / 'run',
-        max_iters=1,
-        hooks=[dict(type='CheckpointArchitectureHook'), dict(type='DataCheckHook')],
-        default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=1)),
-    )
-    cfg.dump(tmp_path / 'tiny.py')
-    return tmp_path / 'tiny.py'
-
-
 @pytest.mark.parametrize('option', OPTIONS)
 def test_told(told, config, tmp_path, option):
     line = told('train', config, '--cfg-options', option)

@@ -100,19 +100,6 @@ def check(told, name):
     assert 'executed' not in told
 
 
-@pytest.fixture
-def config(run_config, model_config, pair_folder, plain_configs, tmp_path):
-    cfg = run_config(
-        model_config(),
-        pair_folder(tmp_path / 'data'),
-        tmp_path / 'run',
-        hooks=[dict(type='CheckpointArchitectureHook')],
-        default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=1)),
-    )
-    cfg.dump(tmp_path / 'tiny.py')
-    return tmp_path / 'tiny.py'
-
-
 @pytest.mark.parametrize('name', FILES)
 def test_test(told, config, file, tmp_path, name):
     check(told('test', config, file(name)), name)

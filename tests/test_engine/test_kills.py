@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_tensors import flatten
 from mmengine.runner import CheckpointLoader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,17 +41,6 @@ def train(tool, run_config, model_config, unet_config, pair_folder, plain_config
         return tool('train', tmp_path / 'tiny.py', '--work-dir', tmp_path / folder, *options)
 
     return run
-
-
-def flatten(value, name=''):
-    if isinstance(value, torch.Tensor):
-        yield name, value
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from flatten(part, f'{name}/{key}')
-    elif isinstance(value, list):
-        for i, part in enumerate(value):
-            yield from flatten(part, f'{name}/{i}')
 
 
 def assert_same(folder, other):

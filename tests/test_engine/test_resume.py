@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import torch
+from checkpoint_tensors import flatten
 from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
 
@@ -47,18 +48,6 @@ def train(make_runner, model_config, unet_config, tmp_path):
         return CheckpointLoader.load_checkpoint(str(tmp_path / folder / last), map_location='cpu')
 
     return run
-
-
-def flatten(value, name=''):
-    """Every tensor of a checkpoint by its path."""
-    if isinstance(value, torch.Tensor):
-        yield name, value
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from flatten(part, f'{name}/{key}')
-    elif isinstance(value, list):
-        for i, part in enumerate(value):
-            yield from flatten(part, f'{name}/{i}')
 
 
 def differing(one, other):

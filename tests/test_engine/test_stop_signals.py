@@ -154,3 +154,28 @@ def test_before_anything_was_done(run, tmp_path, capfd, forget_handlers):
         run(max_iters=3, resume=True, hooks=[AtOnce()])
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / 'run').glob('*.pth')} == before
     assert 'SIGTERM: stopped after iteration 2, nothing new to save; go on with' in capfd.readouterr().err
+
+
+def test_a_second_signal_stops_at_once(run, tmp_path):
+    """In the middle of an iteration, in a process of its own."""
+
+    class Twice(Hook):
+        priority = 'VERY_LOW'
+
+        def before_train_iter(self, runner, *args, **kwargs):
+            if runner.iter == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+                (tmp_path / 'heard once').touch()
+                os.kill(os.getpid(), signal.SIGTERM)
+                (tmp_path / 'still there').touch()
+
+    process = os.fork()
+    if not process:
+        try:
+            run(checkpoint=dict(interval=100), hooks=[Twice()])
+        finally:
+            os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGTERM
+    assert (tmp_path / 'heard once').exists()
+    assert not (tmp_path / 'still there').exists()
+    assert not list((tmp_path / 'run').glob('*.pth'))

@@ -16,11 +16,14 @@ class StopSignals:
 
     Args:
         act (Callable): What the first signal leads to, once nothing is held. It gets the signal's number.
+        patience (float): Seconds to wait for the next thing that holds (:meth:`take`), before which it is done; after
+            them it is done where the process stands. 0 does it at once.
         active (Callable, optional): Whether there is still something to stop, from the frame that the signal
             interrupted. Otherwise signals are left to whoever had them before.
 
     Attributes:
         received (int | None): Number of the signal that was heard.
+        patience (float): As given; 0 where signals of time are unknown.
 
     Examples:
         >>> stop = StopSignals(lambda number: print('saved'))
@@ -33,9 +36,15 @@ class StopSignals:
         >>> stop.end()
     """
 
-    def __init__(self, act: Callable[[int], None], active: Callable[[FrameType | None], bool] | None = None) -> None:
+    def __init__(
+        self,
+        act: Callable[[int], None],
+        active: Callable[[FrameType | None], bool] | None = None,
+        patience: float = 0,
+    ) -> None:
         self.received: int | None = None
         self._act = act
+        self.patience = patience if hasattr(signal, 'setitimer') else 0
         self._active = active
         self._held = 0
         self._process = 0
@@ -51,10 +60,14 @@ class StopSignals:
         """Leave signals to whoever had them before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        if self._before and self.patience and self.received is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         self._before = {}
 
     def take(self) -> None:
-        """Nothing is to be begun now, as :meth:`hold` with a :meth:`give` later."""
+        """Something begins that lasts until :meth:`give`; a signal that was heard comes before it."""
+        if not self._held and self.received is not None:
+            self._act(self.received)
         self._held += 1
 
     def give(self) -> None:
@@ -95,5 +108,11 @@ class StopSignals:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         name = signal.Signals(number).name
         print(f'{name}: stopping as soon as all is saved; once more stops at once', file=sys.stderr, flush=True)
-        if not self._held:
+        if self._held:
+            return
+        if not self.patience:
             self._act(number)
+            return
+        # Something is being waited for, such as data of a worker, which would complain if nobody took them.
+        signal.signal(signal.SIGALRM, lambda *_: None if self._held else self._act(number))
+        signal.setitimer(signal.ITIMER_REAL, self.patience)

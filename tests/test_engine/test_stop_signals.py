@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
 
 from mmfusion.engine import atomic_files
+from mmfusion.engine.stop_signals import StopSignals
 
 
 def names(folder):
@@ -179,3 +181,31 @@ def test_a_second_signal_stops_at_once(run, tmp_path):
     assert (tmp_path / 'heard once').exists()
     assert not (tmp_path / 'still there').exists()
     assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+@pytest.fixture
+def patient(forget_handlers):
+    acts = []
+    stop = StopSignals(lambda number: acts.append(number), patience=0.3)
+    stop.start()
+    yield stop, acts
+    stop.end()
+
+
+def test_what_comes_next_is_waited_for(patient):
+    """Data are on their way: they are taken, and the iteration is not begun."""
+    stop, acts = patient
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert acts == []
+    stop.take()
+    assert acts == [signal.SIGTERM]
+
+
+def test_but_not_for_ever(patient):
+    """The worker that was to send them may be gone."""
+    _, acts = patient
+    os.kill(os.getpid(), signal.SIGTERM)
+    deadline = time.monotonic() + 5
+    while not acts and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert acts == [signal.SIGTERM]

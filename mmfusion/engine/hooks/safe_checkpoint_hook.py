@@ -26,6 +26,8 @@ from mmfusion.registry import HOOKS
 
 # How often several processes agree on whether one of them was told to stop: that takes a message between them.
 _AGREE_EVERY = 10
+# How long a signal waits for data that are on their way from a worker, in seconds; one that it has ended sends none.
+_PATIENCE = 2.0
 _BY_ITERATION = 'iter_{}.pth'
 # What is to be removed as soon as a checkpoint is there, by its name in that checkpoint.
 _OUTDATED = 'outdated_ckpts'
@@ -77,10 +79,11 @@ class SafeCheckpointHook(CheckpointHook):
                 raise TypeError(f'{name} must be a whole number, got {name}={getattr(self, name)!r}')
         self.stop_signals = stop_signals
         self._runner: Runner | None = None
-        self._stop = StopSignals(self._save_and_leave, self._is_training)
+        self._stop = StopSignals(self._save_and_leave, self._is_training, _PATIENCE)
         self._done = 0  # Iterations that are complete.
         self._saved: int | None = None  # As many of them as are in the last checkpoint.
         self._validating = False
+        self._patience = self._stop.patience
         self._before: dict[str, Any] | None = None
 
     # Going on ------------------------------------------------------------------------------------------------------
@@ -233,11 +236,13 @@ class SafeCheckpointHook(CheckpointHook):
         """Test what is saved. The model may be another one from here on, such as a running mean of itself."""
         average_buffers(runner.model)
         self._validating = True
+        self._stop.patience, self._patience = 0, self._stop.patience
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Save the best one; stop if that was asked for meanwhile."""
         super().after_val_epoch(runner, metrics)
         self._validating = False
+        self._stop.patience = self._patience
         if self._stop.received is not None and self._runner is not None:
             self._save_and_leave(self._stop.received)
 

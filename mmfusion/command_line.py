@@ -40,13 +40,13 @@ class OneLineErrors:
     """Runs what a tool does: wrong arguments and files end in one line, and checkpoints run nothing.
 
     Args:
-        args (argparse.Namespace): With ``traceback`` and ``trust_checkpoint``, see :func:`add_common`.
+        args (argparse.Namespace): With what :func:`add_common` or :func:`add_traceback` add.
 
     Attributes:
         failed (bool): Whether an expected error was told.
 
     Examples:
-        >>> args = argparse.Namespace(traceback=False, trust_checkpoint=False)
+        >>> args = argparse.Namespace(traceback=False)
         >>> with OneLineErrors(args) as outcome:  # The line goes to the error stream.
         ...     raise ValueError('channels must be positive, got -4')
         >>> outcome.failed
@@ -56,7 +56,7 @@ class OneLineErrors:
     def __init__(self, args: argparse.Namespace) -> None:
         self.failed = False
         self._traceback = args.traceback
-        self._trust = trust_checkpoints(args.trust_checkpoint)
+        self._trust = trust_checkpoints(getattr(args, 'trust_checkpoint', False))
 
     def __enter__(self) -> 'OneLineErrors':
         self._trust.__enter__()
@@ -70,6 +70,21 @@ class OneLineErrors:
         assert isinstance(error, Exception)
         print_error(error)
         return True
+
+
+def add_traceback(parser: argparse.ArgumentParser) -> None:
+    """Add ``--traceback``.
+
+    Args:
+        parser (argparse.ArgumentParser): Changed in place.
+
+    Examples:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_traceback(parser)
+        >>> parser.parse_args(['--traceback']).traceback
+        True
+    """
+    parser.add_argument('--traceback', action='store_true', help='tell the place in the code of an error as well')
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +104,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='load the checkpoint whatever it holds, and run what it says: only for files of your own',
     )
-    parser.add_argument('--traceback', action='store_true', help='tell the place in the code of an error as well')
+    add_traceback(parser)
 
 
 def model_parser(description: str | None) -> argparse.ArgumentParser:

@@ -141,6 +141,10 @@ def test_everything_else_builds(name, tmp_path):
             assert {head.num_classes for head in heads} == {len(built.metainfo['classes'])}
     for hook in cfg.custom_hooks:
         HOOKS.build(hook)
+    # What docs/reliability.md promises of every run.
+    assert cfg.default_hooks.checkpoint.type == 'SafeCheckpointHook'
+    HOOKS.build(cfg.default_hooks.checkpoint)
+    assert {'CheckpointArchitectureHook', 'DataCheckHook', 'IterSeedHook'} <= {hook.type for hook in cfg.custom_hooks}
     for metric in cfg.test_evaluator:
         METRICS.build(metric)
     assert cfg.randomness.seed is not None

@@ -16,19 +16,23 @@ from mmfusion.registry import OPTIMIZERS
 # What a runner, mmseg's tools or this project's read, whether or not a config says it.
 _TOP = {
     *list(inspect.signature(Runner.__init__).parameters)[1:],
+    'activation_checkpointing',
     'auto_scale_lr',
+    'compile',
     'custom_imports',
+    'efficient_conv_bn_eval',
+    'model_wrapper_cfg',
+    'sync_bn',
     'tta_model',
     'tta_pipeline',
 }
+_LOADER = {*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch', 'disable_subprocess_warning'}
 # Parts that are no module with a type of its own, and what they may hold.
 _PARTS = {
+    'default_hooks': {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'},
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
     'randomness': {'seed', 'diff_rank_seed', 'deterministic'},
-    **{
-        f'{split}_dataloader': {*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch'} - {'self'}
-        for split in ('train', 'val', 'test')
-    },
+    **{f'{split}_dataloader': _LOADER - {'self'} for split in ('train', 'val', 'test')},
 }
 
 
@@ -52,20 +56,19 @@ def check_overrides(cfg: Config, overrides: Mapping[str, Any] | None) -> None:
         Traceback (most recent call last):
         ValueError: the config has no train_cfgg (from train_cfgg.max_iters); the nearest: train_cfg, val_cfg, env_cfg
     """
-    for option in overrides or {}:
+    overrides = overrides or {}
+    for option in overrides:
         place: Any = cfg._cfg_dict
         known: Iterable[str] | None = {*place, *_TOP}
         path = ''
         for word in option.split('.'):
-            if known is not None and word not in known:
+            # Whatever gets a type becomes a module of its own.
+            if known is not None and word not in known and f'{path}{word}.type' not in overrides:
                 _refuse(option, f'{path}{word}', path, word, known)
             path += f'{word}.'
             place = _into(place, word)
             part = path[:-1]
-            if part in _PARTS:
-                known = {*(place or ()), *_PARTS[part]}
-            else:
-                known = set(place) if part == 'default_hooks' and isinstance(place, Mapping) else None
+            known = {*(place or ()), *_PARTS[part]} if part in _PARTS else None
 
 
 def _into(place: Any, word: str) -> Any:

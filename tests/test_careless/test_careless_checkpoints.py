@@ -162,3 +162,17 @@ def test_trusted_by_its_owner(tool, capfd, config, weights, tmp_path, tool_name)
     assert 'hello' not in capfd.readouterr().out
     assert tool(*arguments, '--trust-checkpoint') == 0
     assert 'hello from the checkpoint' in capfd.readouterr().out
+
+
+def test_a_released_checkpoint_trusted_by_its_owner(load_tool, released_checkpoint, capfd, tmp_path):
+    """What the message advises is an option of the converter as well."""
+    torch.save(dict(released_checkpoint, greeting=Greets()), tmp_path / 'mine.pth')
+    convert = load_tool('model_converters/released_to_mmfusion.py').main
+    arguments = [str(tmp_path / 'mine.pth'), str(tmp_path / 'new.pth')]
+    assert convert(arguments) == 1
+    told = capfd.readouterr()
+    assert 'hello' not in told.out
+    assert 'pass --trust-checkpoint' in told.err
+    assert convert([*arguments, '--trust-checkpoint']) == 0
+    assert 'hello from the checkpoint' in capfd.readouterr().out
+    assert (tmp_path / 'new.pth').is_file()

@@ -25,6 +25,8 @@ LINES = {
     'analysis_tools/compare.py nowhere.py': ['no config matches nowhere.py'],
     'analysis_tools/compare.py {config} --seeds 0': ['does not say which method'],
     'analysis_tools/compare.py {config} --jobs 0': ['jobs', '0'],
+    'analysis_tools/benchmark.py --config nowhere.py': ['nowhere.py'],
+    'analysis_tools/benchmark.py --repeats 0': ['--repeats must be at least 1, got 0'],
     'analysis_tools/summarise_runs.py nowhere': ['nowhere'],
 }
 

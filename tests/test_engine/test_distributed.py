@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import socket
 
 import pytest
@@ -126,3 +127,38 @@ def test_running_statistics_are_averaged_before_they_are_tested_and_saved(
     for name in before:
         assert torch.equal(last[name], ranks[0][-1][name]), name
         assert torch.equal(last[name], ranks[1][-1][name]), name
+
+
+def stop_one_rank(rank, port, cfg, folder):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK='0')
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    runner = Runner.from_cfg(cfg)
+
+    class Stop(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if rank == 1 and runner.iter == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    runner.register_hook(Stop())
+    try:
+        runner.train()
+    except SystemExit as stopped:
+        (folder / f'{rank}.txt').write_text(f'{stopped.code} after {runner.iter + 1}')
+    dist.destroy_process_group()
+
+
+def test_all_processes_stop_where_one_was_told_to(run_config, model_config, pair_folder, plain_configs, tmp_path):
+    """The one that was not told would wait for the other for ever."""
+    cfg = run_config(
+        model_config(fusion=dict(type='AverageFusion')),
+        pair_folder(tmp_path / 'data'),
+        tmp_path / 'run',
+        max_iters=30,
+        default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=100)),
+        model_wrapper_cfg=dict(type='MMDistributedDataParallel', broadcast_buffers=False),
+    )
+    mp.spawn(stop_one_rank, (free_port(), cfg, tmp_path), nprocs=2)
+    assert [(tmp_path / f'{rank}.txt').read_text() for rank in (0, 1)] == ['143 after 10'] * 2
+    (path,) = (tmp_path / 'run').glob('*.pth')
+    assert CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['meta']['iter'] == 10

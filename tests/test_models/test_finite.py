@@ -7,8 +7,10 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.optim import OptimWrapper
 
 from mmfusion.models.segmentors.finite import FiniteWatch
+from mmfusion.registry import MODELS
 
 GOOD, NAN, INF = torch.tensor(1.0), torch.tensor(float('nan')), torch.tensor(float('inf'))
 
@@ -89,3 +91,22 @@ def test_all_processes_stop_together(tmp_path):
     mp.spawn(one_rank, (port, tmp_path), nprocs=2)
     assert (tmp_path / '0.txt').read_text().startswith('3: the loss of another process is not finite')
     assert (tmp_path / '1.txt').read_text().startswith('3: the loss is nan')
+
+
+@pytest.mark.parametrize('scaled', [False, True])
+def test_the_model_tells_whether_losses_are_scaled(model_config, make_batch, scaled):
+    """By the wrapper of its optimizer, in every step."""
+    torch.manual_seed(0)
+    model = MODELS.build(model_config(fusion=dict(type='AverageFusion')))
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.0))
+    if scaled:
+        optimizer.loss_scaler = object()
+    with torch.no_grad():
+        model.decode_head.conv_seg.bias.fill_(float('nan'))
+    inputs, samples = make_batch()
+    data = dict(inputs=list((inputs[:, [2, 1, 0, 3]] * 255).byte()), data_samples=samples)
+    if scaled:
+        model.train_step(data, optimizer)
+    else:
+        with pytest.raises(FloatingPointError):
+            model.train_step(data, optimizer)

@@ -1,5 +1,6 @@
 """Released checkpoints through the converter: into a FusionSegmentor, weight by weight and by their numbers."""
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmfusion.engine import atomic_files
 from mmfusion.engine.hooks import CheckpointArchitectureHook
 from mmfusion.registry import MODELS
 from mmfusion.released import RELEASED_FUSION, RELEASED_HEAD
@@ -158,11 +160,11 @@ def test_an_older_target_survives_a_refusal(converter, tmp_path):
 def test_a_full_disk_leaves_nothing_behind(converter, released, tmp_path, monkeypatch):
     source = released('model_f')
 
-    def save(value, path):
-        path.write_bytes(b'half')
-        raise OSError('no space left on device')
+    def full(descriptor):
+        """Whatever was written does not get to the disk."""
+        raise OSError(errno.ENOSPC, 'no space left on device')
 
-    monkeypatch.setattr(torch, 'save', save)
+    monkeypatch.setattr(atomic_files.os, 'fsync', full)
     with pytest.raises(OSError, match='no space left'):
         converter.convert(source, tmp_path / 'out/target.pth')
     assert list((tmp_path / 'out').iterdir()) == []

@@ -41,6 +41,7 @@ from mmfusion.analysis.benchmark import PARTS, BenchmarkSettings, run_benchmark
 from mmfusion.analysis.contenders import VARIANTS
 from mmfusion.analysis.report_files import json_text, write_text
 from mmfusion.attribution import ESTIMATORS
+from mmfusion.command_line import OneLineErrors, add_traceback
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/uaafusion/uaafusion_deeplabv3plus_mobilenet-v2_1xb8-8k_msrs-256x256.py'
@@ -109,6 +110,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--threads', type=int, help="threads of PyTorch (default: PyTorch's own choice)")
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
     parser.add_argument('--skip-reference', action='store_true', help='measure ours only, without ratios')
+    add_traceback(parser)
     args = parser.parse_args(argv)
     cpu = args.device == 'cpu'
     args.inference_batch_size = args.inference_batch_size or (args.batch_size if cpu else 1)
@@ -210,15 +212,21 @@ def _cells(row: dict[str, Any], first: dict[str, Any]) -> list[str]:
     ]
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        int: Exit code: 0, or 1 after an error.
+    """
     args, console = parse_args(argv), Console()
     if not console.is_terminal:
         console.width = 180  # A file has no edge to keep to.
-    with console.status('measuring memory') as status:
-        report = run_benchmark(settings_of(args), status.update)
-    show(console, report)
-    write_text(args.json, json_text(report))
+    with OneLineErrors(args) as outcome:
+        with console.status('measuring memory') as status:
+            report = run_benchmark(settings_of(args), status.update)
+        show(console, report)
+        write_text(args.json, json_text(report))
+    return int(outcome.failed)
 
 
 if __name__ == '__main__':

@@ -56,7 +56,7 @@ from mmfusion.analysis.comparison import (
 from mmfusion.analysis.comparison.records import KEEP
 from mmfusion.analysis.comparison.training import LOG
 from mmfusion.analysis.report_files import write_text
-from mmfusion.command_line import EXPECTED_ERRORS, add_device, print_error, read_config
+from mmfusion.command_line import OneLineErrors, add_device, add_traceback, read_config
 
 TOOLS = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
@@ -86,6 +86,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     runs.add_argument('--force', action='store_true', help='train runs anew whose config has changed')
     runs.add_argument('--dry-run', action='store_true', help='tell what would be run, and start nothing')
     runs.add_argument('--report-only', action='store_true', help='tables of what is there; start nothing')
+    add_traceback(parser)
     report = parser.add_argument_group('report')
     report.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')
     report.add_argument('--out-csv', type=Path, metavar='FILE', help='write all figures as CSV, with full precision')
@@ -218,13 +219,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        return compare(args)
+        with OneLineErrors(args):
+            return compare(args)
+        return 1
     except KeyboardInterrupt:
         print('stopped; the same command goes on from here (--report-only: tables of what is there)', file=sys.stderr)
         return INTERRUPTED
-    except EXPECTED_ERRORS as error:
-        print_error(error)
-        return 1
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -23,7 +23,7 @@ from mmfusion.analysis.run_summary import (
     write_csv,
 )
 from mmfusion.analysis.work_folders import read_run
-from mmfusion.command_line import print_error
+from mmfusion.command_line import OneLineErrors, add_traceback
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,6 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the table as Markdown')
     parser.add_argument('--out-csv', type=Path, metavar='FILE', help='write it as CSV, with full precision')
+    add_traceback(parser)
     return parser.parse_args(argv)
 
 
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         int: Exit code: 0, or 1 after an error.
     """
     args = parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         runs = [read_run(folder) for folder in args.work_dirs]
         split = choose_results(runs, args.results)
         metrics = choose_metrics(runs, split, args.metrics)
@@ -71,8 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         write_text(args.out_md, table)
         if args.out_csv:
             write_csv(args.out_csv, rows, args.group_by, metrics)
-    except (OSError, ValueError) as error:
-        print_error(error)
+    if outcome.failed:
         return 1
     print(table, end='')
     return 0

@@ -6,7 +6,7 @@ Examples:
 """
 
 import argparse
-import os
+import io
 import sys
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from mmfusion import __version__
+from mmfusion.command_line import OneLineErrors, add_common
+from mmfusion.engine.atomic_files import write_atomically
 from mmfusion.released import convert_fusion_state_dict, convert_segmentor_state_dict
 
 
@@ -45,27 +47,26 @@ def convert(source: Path, target: Path) -> list[str]:
         weights = convert_segmentor_state_dict(checkpoint)
         state_dict.update({f'segmentor.{name}': value for name, value in weights.items()})
         done.append('segmentor')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f'{target.name}.partial')
-    try:
-        meta = {'mmfusion_version': __version__, 'source': source.name}
-        torch.save({'meta': meta, 'state_dict': state_dict}, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = io.BytesIO()
+    torch.save({'meta': {'mmfusion_version': __version__, 'source': source.name}, 'state_dict': state_dict}, content)
+    write_atomically(target, content.getvalue())
     return done
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line."""
+    """Run the command line.
+
+    Returns:
+        int: Exit code: 0, or 1 after an error.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', type=Path, help='released checkpoint (.pth)')
     parser.add_argument('target', type=Path, help='where to write the converted checkpoint')
+    add_common(parser)
     args = parser.parse_args(argv)
-    try:
+    with OneLineErrors(args) as outcome:
         done = convert(args.source, args.target)
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
+    if outcome.failed:
         return 1
     print(f'{args.target}: {" and ".join(done)}')
     return 0

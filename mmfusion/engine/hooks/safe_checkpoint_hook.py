@@ -43,8 +43,8 @@ class SafeCheckpointHook(CheckpointHook):
       leaves a file to go on from, and a full disk leaves the older one.
     - ``resume=True`` takes the newest checkpoint that can be loaded, and says why it passes others over.
     - SIGINT and SIGTERM let the iteration end, save, say how to go on, and leave with status 130 or 143; the second one
-      stops at once. During a validation they stop at once if all is saved, otherwise at its end.
-
+      stops at once. During a validation they stop at once if all is saved, otherwise at its end. Several processes
+      agree on it every ten iterations.
     - Several processes average the running statistics of their norms before these are saved and before they are tested:
       each has seen pairs of its own, and only those of the first one would be kept.
     - A run that is resumed with another batch size or data set, or when it is finished, says so.

@@ -104,8 +104,9 @@ class StopSignals:
             return
         self.received = number
         # Whoever signals a process group takes the workers as well; what is in the queue is not needed any more.
+        # With SIG_DFL in the place of a function, Python reports the end of a worker that it noted just before.
         if hasattr(signal, 'SIGCHLD'):
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGCHLD, lambda *_: None)
         name = signal.Signals(number).name
         print(f'{name}: stopping as soon as all is saved; once more stops at once', file=sys.stderr, flush=True)
         if self._held:

@@ -63,6 +63,22 @@ def test_the_iteration_ends_and_is_saved(run, tmp_path, capfd, forget_handlers, 
         assert torch.equal(resumed.model.state_dict()[name], value), name
 
 
+def test_a_worker_that_ended_in_the_same_moment(monkeypatch, forget_handlers):
+    """Both signals are noted before either is handled; Python reported the second as having no function any more."""
+    reports = []
+    monkeypatch.setattr('sys.unraisablehook', reports.append)
+    signal.signal(signal.SIGCHLD, lambda *_: reports.append('as before'))
+    stop, both = StopSignals(reports.append), (signal.SIGTERM, signal.SIGCHLD)
+    stop.start()
+    with stop.hold():
+        signal.pthread_sigmask(signal.SIG_BLOCK, both)
+        for number in both:
+            os.kill(os.getpid(), number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+    stop.end()
+    assert reports == [signal.SIGTERM]
+
+
 def test_nothing_is_saved_twice(run, tmp_path, forget_handlers):
     class Count(Hook):
         saved = 0

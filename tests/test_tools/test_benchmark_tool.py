@@ -301,9 +301,11 @@ def test_messages(tool, capsys, monkeypatch, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_missing_config(tool):
+def test_missing_config(tool, capsys):
+    assert tool.main(['--config', 'nowhere.py']) == 1
+    assert capsys.readouterr().err.startswith('error: no config at nowhere.py')
     with pytest.raises(FileNotFoundError, match=r'no config at nowhere\.py'):
-        tool.main(['--config', 'nowhere.py'])
+        tool.main(['--config', 'nowhere.py', '--traceback'])
 
 
 def test_defaults(tool, monkeypatch):

@@ -13,4 +13,6 @@ from .engine.safe_loading import load_data_only  # noqa: E402  Only after the st
 
 load_data_only()
 
-__all__ = ['STACK', '__version__']
+from . import registry  # noqa: E402  mmsegmentation's registries know ours from here on.
+
+__all__ = ['STACK', '__version__', 'registry']

@@ -1,22 +1,47 @@
 """Registries of mmfusion: children of mmsegmentation's, scope ``mmfusion``.
 
 A config with ``default_scope = 'mmfusion'`` resolves plain names first here, then in mmsegmentation, then in
-mmengine. A config of mmsegmentation (``default_scope = 'mmseg'``) reaches the same modules with a prefix, such as
-``type='mmfusion.UAAFusion'``.
+mmengine. What is registered here is known to mmsegmentation's registries as well, so that a config of its own
+(``default_scope = 'mmseg'``, parts that carry ``_scope_='mmseg'``) finds ``type='UAAFusion'`` without a prefix.
 
 Every registry that a ``Runner`` may ask for has a child, also where mmfusion registers nothing: mmengine falls
 back to its root registry when a scope has no node of that name, and would no longer find mmsegmentation's modules.
 """
 
+from collections.abc import Callable
+
 from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 
 
+class SharingRegistry(Registry):
+    """A registry whose entries its parent knows as well.
+
+    Examples:
+        >>> parent = Registry('cooks', scope='kitchen')
+        >>> child = SharingRegistry('cooks', parent=parent, scope='guest')
+        >>> child.register_module(name='Fry', module=dict) is parent.get('Fry')
+        True
+    """
+
+    def _register_module(
+        self, module: Callable, module_name: str | list[str] | None = None, force: bool = False
+    ) -> None:
+        super()._register_module(module, module_name, force)
+        if self.parent is not None:
+            self.parent._register_module(module, module_name, force)
+
+
 def _child(name: str, *locations: str) -> Registry:
     parent: Registry = getattr(mmseg_registry, name)
+    # mmengine imports locations at the first look into a registry; that may have been before this.
+    parent._locations = list(dict.fromkeys([*parent._locations, *locations]))
+    parent._imported = False
     # Of a registry without any location mmengine says that the whole package is not installed; importing this again
     # does nothing.
-    return Registry(parent.name, parent=parent, scope='mmfusion', locations=list(locations or ['mmfusion.registry']))
+    return SharingRegistry(
+        parent.name, parent=parent, scope='mmfusion', locations=list(locations or ['mmfusion.registry'])
+    )
 
 
 RUNNERS = _child('RUNNERS')
@@ -34,8 +59,8 @@ MODEL_WRAPPERS = _child('MODEL_WRAPPERS')
 WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS')
 
 OPTIMIZERS = _child('OPTIMIZERS')
-OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS')
-OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'mmfusion.engine.autocast')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'mmfusion.engine.layer_decay')
 PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS')
 
 METRICS = _child('METRICS', 'mmfusion.evaluation')

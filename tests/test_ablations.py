@@ -77,7 +77,7 @@ def head_output(model, batch, weight_ir, attention=None):
     ir, vi = batch[0][:, 3:], split_luminance(batch[0][:, :3])[0]
     weight = torch.full_like(ir, weight_ir)
     with torch.no_grad():
-        return model.fusion.head(ir, vi, weight, 1 - weight, attention)[0]
+        return model.fusion.unfolding(ir, vi, weight, 1 - weight, attention)[0]
 
 
 def differences(a, b, path=''):
@@ -167,7 +167,7 @@ def test_no_attribution(data, batch):
 
 def test_no_data_step(data, batch):
     model = build('no-data-step', data)
-    assert model.fusion.head.alpha is None
+    assert model.fusion.unfolding.alpha is None
     low, high = (head_output(model, batch, w) for w in (0.0, 1.0))
     assert torch.equal(low, high)
     assert (fuse(model, batch).weight_ir - 0.5).abs().max() > 0.1  # They still weigh the loss.
@@ -185,7 +185,7 @@ def test_no_attention(data, batch):
     # It is the attention alone: with a gate of zeros the full network does the same.
     ir, vi = batch[0][:, 3:], split_luminance(batch[0][:, :3])[0]
     with torch.no_grad():
-        half = full.fusion.head(ir, vi, result.weight_ir, result.weight_vi, torch.zeros_like)[0]
+        half = full.fusion.unfolding(ir, vi, result.weight_ir, result.weight_vi, torch.zeros_like)[0]
     torch.testing.assert_close(half, result.fused)
 
 
@@ -199,7 +199,7 @@ def test_no_memory(data, batch):
         inputs = []
         hooks = [
             stage.register_forward_pre_hook(lambda _, args: inputs.append(args[2:4]))
-            for stage in model.fusion.head.stages
+            for stage in model.fusion.unfolding.stages
         ]
         fuse(model, batch)
         for hook in hooks:
@@ -266,7 +266,7 @@ def test_released_is_what_the_released_network_does(data, batch):
     assert not torch.equal(*fuse(build('full', data), batch).region_ir)
     # Nothing of the image that the stage gets is left where the proximal network gives nothing.
     with torch.no_grad():
-        for stage in model.fusion.head.stages:
+        for stage in model.fusion.unfolding.stages:
             stage.reconstruct[-1].weight.zero_()
             stage.reconstruct[-1].bias.zero_()
     assert torch.equal(fuse(model, batch).fused, torch.full_like(result.fused, 0.5))
@@ -292,7 +292,7 @@ def test_released_losses(data, batch):
     }
     # The attributed segmentor stays in training mode: two nodes for each source, a pass for each stage but the first,
     # and the three of the losses.
-    stages = model.fusion.head.num_stages
+    stages = model.fusion.unfolding.num_stages
     for name, value in model.segmentor.named_buffers():
         if 'num_batches' in name:
             assert value - before[name] == 2 * model.fusion.attribution.steps + (stages - 1) + 3

@@ -8,32 +8,10 @@ Examples:
 
 import sys
 
-import torch
-from mmengine.config import Config
-
 from mmfusion.command_line import OneLineErrors, runner_config, runner_parser
+from mmfusion.engine.autocast import use_amp
 from mmfusion.engine.config_checks import check_config
 from mmfusion.engine.run import carry_out
-
-
-def enable_amp(cfg: Config) -> None:
-    """Switch the config to mixed precision.
-
-    Raises:
-        ValueError: There is no GPU (mmengine's wrapper for mixed precision refuses a CPU), or the optimizer wrapper is
-            not a plain one.
-    """
-    if cfg.optim_wrapper.type == 'AmpOptimWrapper':
-        return
-    if not torch.cuda.is_available():
-        raise ValueError('--amp needs a GPU, and torch sees none')
-    if cfg.optim_wrapper.type != 'OptimWrapper':
-        raise ValueError(
-            f'--amp replaces an optimizer wrapper of type OptimWrapper, but the config has a '
-            f'{cfg.optim_wrapper.type}; set the precision in the config'
-        )
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.loss_scale = 'dynamic'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,13 +24,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--resume', action='store_true', help='go on from the latest checkpoint in the work folder, if there is one'
     )
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision: float16 on a GPU, bfloat16 elsewhere'
+    )
     args = parser.parse_args(argv)
     with OneLineErrors(args) as outcome:
         cfg = runner_config(args)
         check_config(cfg, 'train')
-        if args.amp:
-            enable_amp(cfg)
+        use_amp(cfg, args.amp)
         if args.resume:
             cfg.resume = True
         carry_out(cfg, 'train')

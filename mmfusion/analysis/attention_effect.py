@@ -63,7 +63,7 @@ def attention_effect(
             with (
                 torch.no_grad(),
                 with_attention(model.fusion, normalization),
-                intervene(model.fusion.head, intervention),
+                intervene(model.fusion.unfolding, intervention),
                 repeatable(number),
             ):
                 results.append(fuse_with_labels(model, inputs, samples, labels, ignore_index)[1])

@@ -103,12 +103,12 @@ class _Settings:
         self.estimator = attribution_of(model.fusion).estimator
         self.attention = attention_of(model.fusion)
         self.scorer_options = dict(model.scorer_options)
-        self.with_cp = model.fusion.head.with_cp
-        self.compile_options = model.fusion.head.compile_options
+        self.with_cp = model.fusion.unfolding.with_cp
+        self.compile_options = model.fusion.unfolding.compile_options
 
     def apply(self, name: str) -> None:
         """Set the model up as the contender of this name."""
-        fusion, head = self.model.fusion, self.model.fusion.head
+        fusion, head = self.model.fusion, self.model.fusion.unfolding
         vary_attribution(fusion, estimator=self.estimator if name in VARIANTS else name)
         set_attention(fusion, None if name == 'gradient-free' else self.attention)
         dtype = dict(dtype='bfloat16') if name == 'bfloat16' else {}
@@ -138,7 +138,7 @@ def our_contenders(model: FusionSegmentor, names: Sequence[str]) -> list[Contend
     def unfold(batch: StripedBatch) -> Tensor:
         ir, vi, _ = batch.split()
         half = torch.full_like(ir, 0.5)
-        return model.fusion.head(ir, vi, half, half)[0]
+        return model.fusion.unfolding(ir, vi, half, half)[0]
 
     contenders = []
     for name in names:
@@ -154,7 +154,7 @@ def _our_sections(model: FusionSegmentor) -> list[Watched]:
         Watched(Attribution, 'evidence', 'attribution'),
         Watched(Attribution, 'joint_evidence', 'attribution'),
         Watched(TrajectoryAttribution, 'update', 'attention'),
-        Watched(model.fusion.head, 'forward', 'stages'),
+        Watched(model.fusion.unfolding, 'forward', 'stages'),
         Watched(segmentor, 'loss', 'segmentor'),
         Watched(segmentor, 'inference', 'segmentor'),
         Watched(segmentor, 'encode_decode', 'labels', ('attribution', 'attention', 'segmentor')),
@@ -180,7 +180,7 @@ def released_contender(model: FusionSegmentor, steps: int) -> Contender:
         Contender: With a fusion network of its own.
     """
     segmentor = model.segmentor
-    network = ReleasedNetwork(model.fusion.head.num_stages, model.fusion.head.channels).to(model.mean.device)
+    network = ReleasedNetwork(model.fusion.unfolding.num_stages, model.fusion.unfolding.channels).to(model.mean.device)
     score = model.scorer(segmentor)
     num_classes: Any = score.num_classes
     released = ReleasedModel(network, segmentor, model.normalize, score, num_classes, steps)

@@ -247,7 +247,7 @@ def measure_interventions(
         _check_labels(samples)
         reference = None
         for intervention, tally in zip(interventions, tallies):
-            with intervene(model.fusion.head, intervention), repeatable(number):
+            with intervene(model.fusion.unfolding, intervention), repeatable(number):
                 fused = _fuse_and_segment(model, inputs, samples, labels, ignore_index)
             reference = fused if reference is None else reference
             for sample, image, unchanged in zip(samples, fused, reference):

@@ -17,7 +17,7 @@ from mmseg.structures import SegDataSample
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.engine.checkpoint import check_content, compare_checkpoint, weights_of
+from mmfusion.engine.checkpoint import check_content, compare_checkpoint, weights_for
 from mmfusion.models import FusionSegmentor
 from mmfusion.registry import DATASETS, MODELS
 
@@ -123,7 +123,7 @@ class FusionInferencer:
                 'current',
                 logging.WARNING,
             )
-        weights = weights_of(content)
+        weights = weights_for(self.model, content)
         self.model.load_state_dict({name: weights[name] for name in fit.fitting})
         return (content.get('meta') or {}).get('dataset_meta') or {}
 

@@ -11,6 +11,7 @@ from mmseg.datasets import BaseSegDataset
 
 from mmfusion.registry import DATASETS
 
+from .paired_pipeline import Step, paired_pipeline
 from .splits import check_hold_out, part_of, stems_listed
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
@@ -108,7 +109,9 @@ class PairedSegDataset(BaseSegDataset):
         require_labels (bool, optional): Whether there are labels. Default: yes in training (``test_mode=False``); in
             testing if ``data_prefix`` has a ``seg_map_path``. False allows training without labels.
         allow_unpaired (bool): Use the complete pairs and only log what is incomplete, instead of raising.
-        **kwargs: ``data_root``, ``metainfo``, ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``,
+        pipeline (Sequence[dict | Callable]): Transforms. Those of an inherited recipe for single images are read as
+            transforms of pairs; see :func:`~mmfusion.datasets.paired_pipeline.paired_pipeline`.
+        **kwargs: ``data_root``, ``metainfo``, ``indices``, ``test_mode``, ``lazy_init``,
             ``serialize_data``, ``reduce_zero_label``, ``ignore_index``, ``backend_args`` ... as in mmseg's
             ``BaseSegDataset``.
 
@@ -157,6 +160,7 @@ class PairedSegDataset(BaseSegDataset):
         exclude_file: str = '',
         hold_out: int | None = None,
         part: str = 'train',
+        pipeline: Sequence[Step] = (),
         **kwargs: Any,
     ) -> None:
         if 'img_suffix' in kwargs:
@@ -182,6 +186,7 @@ class PairedSegDataset(BaseSegDataset):
             data_prefix=folders,
             metainfo=metainfo,
             test_mode=test_mode,
+            pipeline=paired_pipeline(pipeline, type(self).__name__),
             **kwargs,
         )
 

@@ -1,6 +1,6 @@
 """Whether a checkpoint belongs to a model, and can be used."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +30,24 @@ def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
         for name, value in checkpoint.get('state_dict', checkpoint).items()
         if hasattr(value, 'shape')
     }
+
+
+def weights_for(model: nn.Module, checkpoint: Mapping) -> dict[str, Tensor]:
+    """Weights of a checkpoint by the names that a model has for them.
+
+    Args:
+        model (nn.Module): The bare model. A joint model understands the names of a plain segmentor, and former ones.
+        checkpoint (Mapping): What a checkpoint file holds.
+
+    Returns:
+        dict[str, Tensor]: All tensors of the checkpoint.
+
+    Examples:
+        >>> list(weights_for(nn.Linear(1, 1), {'module.weight': torch.zeros(1, 1)}))
+        ['weight']
+    """
+    understand: Callable[[dict], dict] = getattr(model, 'own_names', dict)
+    return understand(weights_of(checkpoint))
 
 
 @dataclass(frozen=True)
@@ -103,7 +121,7 @@ def compare_checkpoint(model: nn.Module, checkpoint: Mapping) -> CheckpointFit:
         (False, ('bias',), {'weight': ((4, 2), (3, 2))})
     """
     ours = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    theirs = {name: tuple(value.shape) for name, value in weights_of(checkpoint).items()}
+    theirs = {name: tuple(value.shape) for name, value in weights_for(model, checkpoint).items()}
     shared = sorted(set(ours) & set(theirs))
     return CheckpointFit(
         fitting=tuple(name for name in ours if theirs.get(name) == ours[name]),
@@ -144,7 +162,7 @@ save what is there as `state_dict`
     parameters = {key for key, _ in model.named_parameters()}
     broken = [
         key
-        for key, value in weights_of(checkpoint).items()
+        for key, value in weights_for(model, checkpoint).items()
         if value.is_floating_point()
         and (value.isnan().any() or (key in parameters and not torch.isfinite(value).all()))
     ]

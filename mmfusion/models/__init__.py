@@ -28,7 +28,7 @@ from .losses import AttributionFusionLoss, JointGradientLoss, WeightedCrossEntro
 from .package_weights import find_in_package, load_from_package
 from .refinement import DetailRefiner
 from .scorer import SegmentorScorer
-from .segmentors import FusionSegmentor
+from .segmentors import FusionSegmentor, FusionTTAModel
 from .sensor_dropout import SensorDropout
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     'FusionGate',
     'FusionResult',
     'FusionSegmentor',
+    'FusionTTAModel',
     'GateLoss',
     'InfraredOnly',
     'JointGradientLoss',

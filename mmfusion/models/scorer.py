@@ -8,6 +8,7 @@ import torch
 from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor, nn
 
+from .head_scores import gives_masses, logits_of_masses, probabilities_of_masses, steady_bases
 from .precision import at_least_float32, uncached_autocast
 
 SCORES = ('softmax', 'sigmoid', 'logit')
@@ -71,7 +72,8 @@ class SegmentorScorer:
         prepare (Callable): Luminance (B, 1, H, W) in [0, 1] to what the backbone takes (B, 1 or 3, H, W).
         score (str): 'softmax' or 'sigmoid' probabilities, or the 'logit'. Probabilities are what the attributions of
             two sources can be compared in. A head with a single output channel always gives the two probabilities of a
-            binary task.
+            binary task. A head that classifies masks (MaskFormer, Mask2Former, SAN) has its own, whose logarithm stands
+            for the logit.
         mode (str): 'eval' attributes the segmentor in evaluation mode. 'keep' leaves it as it is, in training mode
             while training, as released: then scaled images enter the batch norms' statistics and dropout adds noise.
         dtype (str, optional): 'bfloat16' attributes the segmentor in bfloat16 autocast, also where training is in
@@ -107,6 +109,7 @@ class SegmentorScorer:
         self.score = score
         self.merge = merge
         self.module = segmentor if mode == 'eval' else None
+        self._masses = gives_masses(getattr(segmentor, 'decode_head', None))
         self.num_classes = max(2, segmentor.out_channels)
 
     def __call__(self, luminance: Tensor) -> Tensor:
@@ -134,11 +137,16 @@ class SegmentorScorer:
         """
         with ExitStack() as stack:
             stack.enter_context(without_checkpointing(self.segmentor))
+            stack.enter_context(steady_bases(self.segmentor))
             if self.dtype is not None:
                 stack.enter_context(uncached_autocast(images.device, getattr(torch, self.dtype)))
             logits = self.segmentor.encode_decode(images, plain_metas(images))
         if self.dtype is not None:
             logits = at_least_float32(logits)
+        if self._masses and self.merge is None and self.score != 'logit':
+            return probabilities_of_masses(logits)
+        if self._masses:
+            logits = logits_of_masses(logits)
         if self.merge is not None:
             logits = self.merge(logits)
         if logits.shape[1] == 1:

@@ -67,7 +67,7 @@ def convert_fusion_state_dict(state_dict: Mapping[str, Any]) -> tuple[dict[str, 
         >>> sizes, converted = convert_fusion_state_dict(ReleasedNetwork(num_stages=3, channels=8).state_dict())
         >>> sizes
         {'num_stages': 3, 'channels': 8}
-        >>> converted['head.stages.1.cell.gates.weight'].shape  # four gates of 8 channels, each of input and state
+        >>> converted['unfolding.stages.1.cell.gates.weight'].shape  # four gates of 8 channels, each of input and state
         torch.Size([32, 16, 3, 3])
     """
     released = strip_prefixes(state_dict, 'model_f')
@@ -79,8 +79,8 @@ def convert_fusion_state_dict(state_dict: Mapping[str, Any]) -> tuple[dict[str, 
     converted = {ours: released[name] for name, ours in names.items()}
     for stage, gates in enumerate(cells):
         weights, biases = zip(*(_join(released, convolutions) for convolutions in gates))
-        converted[f'head.stages.{stage}.cell.gates.weight'] = torch.cat(weights)
-        converted[f'head.stages.{stage}.cell.gates.bias'] = torch.cat(biases)
+        converted[f'unfolding.stages.{stage}.cell.gates.weight'] = torch.cat(weights)
+        converted[f'unfolding.stages.{stage}.cell.gates.bias'] = torch.cat(biases)
     channels = released['blockflow.0.conv1.conv_unit.0.weight'].shape[0]
     return dict(num_stages=stages, channels=channels), converted
 
@@ -105,7 +105,7 @@ def build_released_fusion(
     Examples:
         >>> from mmfusion.released import ReleasedNetwork
         >>> fusion = build_released_fusion(ReleasedNetwork(num_stages=2, channels=4).state_dict())
-        >>> fusion.attribution.rule, fusion.attribution.steps, fusion.head.num_stages, fusion.training
+        >>> fusion.attribution.rule, fusion.attribution.steps, fusion.unfolding.num_stages, fusion.training
         ('right', 5, 2, False)
     """
     sizes, converted = convert_fusion_state_dict(state_dict)
@@ -140,7 +140,9 @@ def _unit_names(stages: int) -> dict[str, str]:
             of_stage.update(_MEMORY_UNITS)
         units.update({f'blockflow.{stage}.{name}': f'stages.{stage}.{ours}' for name, ours in of_stage.items()})
     return {
-        f'{name}.conv_unit.{entry}': f'head.{ours}.{entry}' for name, ours in units.items() for entry in _UNIT_ENTRIES
+        f'{name}.conv_unit.{entry}': f'unfolding.{ours}.{entry}'
+        for name, ours in units.items()
+        for entry in _UNIT_ENTRIES
     }
 
 

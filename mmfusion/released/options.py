@@ -6,7 +6,7 @@ IEEE TCSVT 2025, arXiv 2502.01467. Nothing here is to be changed by whoever impo
 Examples:
     >>> from mmfusion.models import UAAFusion
     >>> fusion = UAAFusion(num_stages=2, channels=4, **RELEASED_FUSION, head=dict(RELEASED_HEAD))
-    >>> fusion.attribution.estimator, fusion.head.alpha
+    >>> fusion.attribution.estimator, fusion.unfolding.alpha
     ('exact', None)
 """
 

@@ -87,7 +87,7 @@ def test_same_segmentor_same_loss(cast):
             assert 'network.blockflow.0.lstm.conv_xi.weight' in moved
             assert not any('blockflow.1.lstm' in name for name in moved)  # Idle.
         else:
-            assert {'fusion.head.alpha', 'fusion.head.stages.0.cell.gates.weight'} < moved
+            assert {'fusion.unfolding.alpha', 'fusion.unfolding.stages.0.cell.gates.weight'} < moved
 
 
 def test_batch_norms_see_every_released_pass(cast):

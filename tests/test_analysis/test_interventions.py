@@ -135,7 +135,7 @@ def test_model_is_as_before(config, checkpoint):
     rows = measure_interventions(model, batches, INTERVENTIONS, 3)
     attention_effect(model, [dataset[0]], 'none', 'given')
     assert model.fusion.attention == 'rms'
-    assert not model.fusion.head._forward_pre_hooks
+    assert not model.fusion.unfolding._forward_pre_hooks
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert measure_interventions(model, batches, INTERVENTIONS[:1], 3)[0]['mIoU'] == rows[0]['mIoU']
 

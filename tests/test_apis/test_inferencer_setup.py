@@ -25,8 +25,8 @@ def pair():
 def test_checkpoint_of_another_architecture(config, checkpoint, unet_config, tmp_path):
     with pytest.raises(ValueError, match=r'checkpoint\.pth is of another architecture .* 2 have another shape'):
         FusionInferencer(config(), checkpoint(segmentor=unet_config(num_classes=5)))
-    with pytest.raises(ValueError, match=r'5 are missing, such as .*fusion\.head\.embed_ir'):
-        FusionInferencer(config(), checkpoint(drop=('fusion.head.embed_ir',)))
+    with pytest.raises(ValueError, match=r'5 are missing, such as .*fusion\.unfolding\.embed_ir'):
+        FusionInferencer(config(), checkpoint(drop=('fusion.unfolding.embed_ir',)))
     with pytest.raises(FileNotFoundError, match='no checkpoint at'):
         FusionInferencer(config(), tmp_path / 'absent.pth')
     for content in (b'', b'no weights'):

@@ -77,13 +77,13 @@ def test_testing_is_strict_with_a_config_that_can_train(runner, save):
         r'segmentor\.decode_head\.conv_seg\.bias \(5,\) where the model has \(3,\)',
     ):
         runner(path).test()
-    path, _ = save(drop=('fusion.head.embed_ir',))
-    with pytest.raises(ValueError, match=r"5 are missing, such as \['fusion\.head\.embed_ir\.0\.bias'"):
+    path, _ = save(drop=('fusion.unfolding.embed_ir',))
+    with pytest.raises(ValueError, match=r"5 are missing, such as \['fusion\.unfolding\.embed_ir\.0\.bias'"):
         runner(path).test()
 
 
 def test_the_switch(runner, save):
-    path, weights = save(drop=('fusion.head.embed_ir',))
+    path, weights = save(drop=('fusion.unfolding.embed_ir',))
     tested = runner(path, hooks=[dict(type='CheckpointArchitectureHook', strict=False)])
     tested.test()
     assert equal_weights(tested.model, weights)

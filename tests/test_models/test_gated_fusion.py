@@ -21,7 +21,7 @@ def decided(fusion):
     """A gate that has an opinion, and a head in which its strength can be seen."""
     nn.init.normal_(fusion.gate.tell.weight, std=4)
     with torch.no_grad():
-        for name, weight in fusion.head.named_parameters():
+        for name, weight in fusion.unfolding.named_parameters():
             if 'refine' in name or 'reconstruct' in name:
                 weight.mul_(3)
     return fusion
@@ -91,13 +91,13 @@ def test_the_head_gets_weights_and_strength(gated):
     result = fusion(ir, vi)
     told = fusion.gate(ir, vi)
     weight = told.share.sigmoid()
-    fused, _ = fusion.head(ir, vi, weight, 1 - weight, lambda iterate: told.strength)
+    fused, _ = fusion.unfolding(ir, vi, weight, 1 - weight, lambda iterate: told.strength)
     torch.testing.assert_close(result.fused, fused)
     assert len(result.attention) == 3
     assert all(torch.equal(each, told.strength) for each in result.attention)
     # Both are seen in the image.
-    blind, _ = fusion.head(ir, vi, weight, 1 - weight)
-    even, _ = fusion.head(ir, vi, 0 * weight + 0.5, 0 * weight + 0.5, lambda iterate: told.strength)
+    blind, _ = fusion.unfolding(ir, vi, weight, 1 - weight)
+    even, _ = fusion.unfolding(ir, vi, 0 * weight + 0.5, 0 * weight + 0.5, lambda iterate: told.strength)
     assert (blind - fused).abs().max() > 1e-3
     assert (even - fused).abs().max() > 1e-3
 
@@ -131,7 +131,7 @@ def test_hooks_of_the_head_see_the_call(gated):
         ir, vi, weight_ir, weight_vi, attend = args
         return ir, vi, weight_vi, weight_ir, attend
 
-    fusion.head.register_forward_pre_hook(swap)
+    fusion.unfolding.register_forward_pre_hook(swap)
     assert (fusion(ir, vi).fused - before).abs().max() > 1e-3
     assert len(seen) == 1
 

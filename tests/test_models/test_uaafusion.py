@@ -330,7 +330,7 @@ def test_leaves_no_trace_in_the_scorer(net, context, labelled):
     if context is torch.enable_grad:
         result.fused.square().sum().backward()
         assert all(p.grad is None for p in net.parameters())
-        assert fusion.head.alpha.grad.ne(0).all()
+        assert fusion.unfolding.alpha.grad.ne(0).all()
         assert not result.weight_ir.requires_grad
 
 

@@ -16,17 +16,17 @@ def test_head_options():
     fusion = MODELS.build(
         dict(type='mmfusion.UAAFusion', num_stages=2, channels=6, head=dict(memory=False, alpha=0.25))
     )
-    assert fusion.head.alpha.tolist() == [0.25, 0.25]
-    assert fusion.head.channels == 6
-    assert all(stage.cell is None for stage in fusion.head.stages)
+    assert fusion.unfolding.alpha.tolist() == [0.25, 0.25]
+    assert fusion.unfolding.channels == 6
+    assert all(stage.cell is None for stage in fusion.unfolding.stages)
 
 
 def test_defaults_are_ours():
     fusion = UAAFusion()
     assert fusion.attribution == Attribution()
     assert (fusion.weights, fusion.attention, fusion.attention_interval) == ('attribution', 'rms', 2)
-    assert fusion.head.num_stages == 5
-    assert fusion.head.channels == 32
+    assert fusion.unfolding.num_stages == 5
+    assert fusion.unfolding.channels == 32
 
 
 def test_options_of_the_attribution():

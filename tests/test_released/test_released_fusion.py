@@ -85,8 +85,8 @@ def our_gradient(fusion, name):
     parameters = dict(fusion.named_parameters())
     parts = name.split('.')
     if parts[0].startswith('init_conv_'):
-        return parameters[f'head.embed_{parts[0][-2:]}.{".".join(parts[2:])}'].grad
-    stage = f'head.stages.{parts[1]}'
+        return parameters[f'unfolding.embed_{parts[0][-2:]}.{".".join(parts[2:])}'].grad
+    stage = f'unfolding.stages.{parts[1]}'
     if parts[2] == 'lstm':
         gate = 'ioj'.index(parts[3][-1])  # The fixture's only cell is a first one, without forget gate.
         return parameters[f'{stage}.cell.gates.{parts[4]}'].grad.chunk(3)[gate]

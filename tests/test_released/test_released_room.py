@@ -126,7 +126,7 @@ def test_a_default_model_builds_in_a_new_process():
         'from mmengine.registry import MODELS, DefaultScope',
         "DefaultScope.get_instance('run', scope_name='mmfusion')",
         "fusion = MODELS.build(dict(type='UAAFusion', num_stages=2, channels=4))",
-        'print(type(fusion).__name__, type(fusion.head).__name__)',
+        'print(type(fusion).__name__, type(fusion.unfolding).__name__)',
     )
     assert printed[-1:] == ['UAAFusion MemoryUnfoldingHead']
 

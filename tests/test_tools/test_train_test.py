@@ -45,7 +45,7 @@ def test_train_override_and_resume(tool, config, tmp_path):
     assert sorted(path.name for path in run.glob('*.pth')) == ['iter_1.pth', 'iter_2.pth']
     assert not (tmp_path / 'by_config').exists()  # The command line goes before the config.
     first = checkpoint_at(run / 'iter_2.pth')
-    assert not [name for name in first['state_dict'] if name.startswith('fusion.head.stages.1.')]
+    assert not [name for name in first['state_dict'] if name.startswith('fusion.unfolding.stages.1.')]
 
     tool('train', config, *options, 'model.fusion.num_stages=1', 'train_cfg.max_iters=3', '--resume')
     last = checkpoint_at(run / 'iter_3.pth')
@@ -189,20 +189,9 @@ def test_what_was_started_stays(tool, config, tmp_path, monkeypatch):
     assert list((tmp_path / 'run').rglob('*.log'))
 
 
-def test_mixed_precision(load_tool, config, monkeypatch):
-    train, cfg = load_tool('train.py'), Config.fromfile(config)
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(ValueError, match='--amp needs a GPU'):
-        train.enable_amp(cfg)
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    train.enable_amp(cfg)
-    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
-    cfg.optim_wrapper.loss_scale = 512.0
-    train.enable_amp(cfg)  # What the config says already stays.
-    assert cfg.optim_wrapper.loss_scale == 512.0
-    cfg.optim_wrapper.type = 'ApexOptimWrapper'
-    with pytest.raises(ValueError, match='the config has a ApexOptimWrapper'):
-        train.enable_amp(cfg)
+def test_mixed_precision_on_a_cpu(tool, config, tmp_path, capsys):
+    assert tool('train', config, '--work-dir', tmp_path, '--amp', '--cfg-options', 'train_cfg.max_iters=1') == 0
+    assert "type='Bfloat16OptimWrapper'" in next(tmp_path.glob('*.py')).read_text()
 
 
 SHARED = ('--work-dir', '--cfg-options', '--launcher')

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,14 @@ def _fused_image(sample: dict) -> Tensor:
     return fused
 
 
+def _as_they_are(data_batch: Mapping) -> tuple[list[Tensor], list[Mapping]]:
+    """Of every pair the least reduced of its augmentations, and how that one was flipped."""
+    passes, samples = data_batch['inputs'], data_batch['data_samples']
+    chosen = [max(range(len(passes)), key=lambda k: passes[k][row].shape[-1]) for row in range(len(passes[0]))]
+    pairs = [passes[k][row] for row, k in enumerate(chosen)]
+    return pairs, [samples[k][row].metainfo for row, k in enumerate(chosen)]
+
+
 @METRICS.register_module()
 class FusionMetric(BaseMetric):
     """How well the fused images of a test run keep what the source images hold, without reference to labels.
@@ -45,7 +53,8 @@ class FusionMetric(BaseMetric):
     into the model, as it comes from the data pipeline, before the data preprocessor. If the pipeline resized the pair,
     it is brought to the size of the fused image (bilinear, as mmsegmentation brings predictions to the original size);
     if it flipped the pair, the pair is flipped back, as predictions are. Metrics of a resized pair see the
-    resampling: for figures to be published, test at the original size.
+    resampling: for figures to be published, test at the original size. Under test-time augmentation, the prediction of
+    all passes (of :class:`~mmfusion.models.FusionTTAModel`) is compared with the largest of the augmented pairs.
 
     Every image has its own figures, and the result is their mean over the test set, also in a distributed run. Nothing
     is left out of the mean: an infinite PSNR (fused equals both sources) makes the mean infinite, and a fused image
@@ -99,12 +108,13 @@ class FusionMetric(BaseMetric):
         """Compute and keep the figures of every image of a batch.
 
         Args:
-            data_batch (dict): ``inputs``, a sequence of (4, h, w) tensors in B, G, R, IR order in 0..255, one a pair.
+            data_batch (dict): ``inputs``, a sequence of (4, h, w) tensors in B, G, R, IR order in 0..255, one a pair;
+                under test-time augmentation, one such sequence for every pass, and ``data_samples`` likewise.
             data_samples (Sequence[dict]): Predictions; ``fused_img`` holds ``data`` (3, H, W) RGB or (1, H, W) in
                 [0, 1], ``flip`` and ``flip_direction`` say how the pipeline flipped the pair.
 
         Raises:
-            TypeError: A pair is not a tensor, as under test-time augmentation.
+            TypeError: A pair is not a tensor.
             ValueError: ``inputs`` or ``fused_img`` is missing, their numbers differ, a shape is wrong, the direction
                 of a flip is unknown, or the values are outside the range.
         """
@@ -114,13 +124,16 @@ class FusionMetric(BaseMetric):
                 "FusionMetric needs the source images in data_batch['inputs'], but there are none; "
                 'offline evaluation of saved predictions must pass the data as well'
             )
+        flips = data_samples
+        if pairs and isinstance(pairs[0], (list, tuple)):
+            pairs, flips = _as_they_are(data_batch)
         if len(pairs) != len(data_samples):
             raise ValueError(
                 f"data_batch['inputs'] holds {len(pairs)} pairs, but there are {len(data_samples)} "
                 'predictions; FusionMetric needs one each'
             )
-        for pair, sample in zip(pairs, data_samples):
-            self.results.append(self._figures(pair, sample))
+        for pair, sample, flip in zip(pairs, data_samples, flips):
+            self.results.append(self._figures(pair, sample, flip))
 
     def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
         """Average the figures over all images.
@@ -147,7 +160,7 @@ class FusionMetric(BaseMetric):
             return dict.fromkeys(self.metrics, math.nan)
         return {name: sum(figures[name] for figures in results) / len(results) for name in self.metrics}
 
-    def _figures(self, pair: Tensor, sample: dict) -> dict[str, float]:
+    def _figures(self, pair: Tensor, sample: Mapping, flip: Mapping) -> dict[str, float]:
         fused = _fused_image(sample)
         if not fused.isfinite().all():
             return dict.fromkeys(self.metrics, math.nan)
@@ -157,7 +170,7 @@ class FusionMetric(BaseMetric):
         fused = fused.double() * 255
         if self.convention == 'evaluator':
             fused = fused.round()
-        vi, ir = self._sources(pair, sample, fused)
+        vi, ir = self._sources(pair, flip, fused)
         if self.color == 'luminance' and fused.shape[0] == 3:
             fused = _luminance(fused)
         if fused.shape[0] == 1:
@@ -167,16 +180,13 @@ class FusionMetric(BaseMetric):
         return {name: value.mean().item() for name, value in figures.items()}
 
     @staticmethod
-    def _sources(pair: Tensor, sample: dict, fused: Tensor) -> tuple[Tensor, Tensor]:
+    def _sources(pair: Tensor, flip: Mapping, fused: Tensor) -> tuple[Tensor, Tensor]:
         """Visible (3, H, W) in R, G, B order and infrared (1, H, W), laid over the fused image."""
         if not isinstance(pair, Tensor):
-            raise TypeError(
-                f"data_batch['inputs'] must hold one tensor a pair, but holds {type(pair).__name__}; "
-                'FusionMetric does not work under test-time augmentation'
-            )
+            raise TypeError(f"data_batch['inputs'] must hold one tensor a pair, but holds {type(pair).__name__}")
         if pair.ndim != 3 or pair.shape[0] != 4:
             raise ValueError(f'a pair must be (4, h, w) in B, G, R, IR order, but is {tuple(pair.shape)}')
-        pair = undo_flip(pair.to(fused), sample)
+        pair = undo_flip(pair.to(fused), flip)
         if pair.shape[1:] != fused.shape[1:]:
             pair = F.interpolate(pair[None], size=fused.shape[1:], mode='bilinear', align_corners=False)[0]
         return pair[:3].flip(0), pair[3:]

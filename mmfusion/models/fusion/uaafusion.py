@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmfusion.attribution import NORMALIZATIONS, Attribution, Evidence, LabelRegions, Scorer, TrajectoryAttribution
 from mmfusion.attribution.attribution import check_choice
@@ -34,6 +34,13 @@ _RENAMED = {
         'num_classes',
     )
 }
+
+
+def _rename_head(module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
+    """Former checkpoints call the unfolding ``head``, by which rates that mmseg sets for decode heads reached it."""
+    former = f'{prefix}head.'
+    for name in [name for name in state_dict if name.startswith(former)]:
+        state_dict[f'{prefix}unfolding.{name.removeprefix(former)}'] = state_dict.pop(name)
 
 
 @MODELS.register_module()
@@ -126,7 +133,7 @@ class UAAFusion(BaseFusion):
         self.attention = attention
         self.attention_interval = attention_interval
         self.gate = MODELS.build(gate or dict(type='mmfusion.FusionGate')) if weights == 'gate' else None
-        self.head = MODELS.build(
+        self.unfolding = MODELS.build(
             {
                 'type': 'mmfusion.MemoryUnfoldingHead',  # The prefix, for configs of mmseg's scope.
                 'num_stages': num_stages,
@@ -134,6 +141,13 @@ class UAAFusion(BaseFusion):
                 **(head or {}),
             }
         )
+        self.register_load_state_dict_pre_hook(_rename_head)
+
+    @property
+    def head(self) -> nn.Module:
+        """nn.Module: Former name of ``unfolding``."""
+        warn_deprecated('UAAFusion: head is deprecated; read unfolding')
+        return self.unfolding
 
     @classmethod
     def from_released(cls, state_dict: dict, steps: int = 5) -> 'UAAFusion':
@@ -162,7 +176,7 @@ class UAAFusion(BaseFusion):
     @property
     def feature_channels(self) -> int:
         """int: Channels of the unfolding's features."""
-        return self.head.channels
+        return self.unfolding.channels
 
     @property
     def ignore_index(self) -> int:
@@ -227,7 +241,7 @@ class UAAFusion(BaseFusion):
                 if evidence is None:
                     evidence = self.attribution.evidence(scorer, ir, vi, regions, training=self.training)
                 weight_ir, weight_vi = (weight.to(ir) for weight in evidence.weights(strength))
-        fused, attention, features = self.head(ir, vi, weight_ir, weight_vi, attend, with_features=True)
+        fused, attention, features = self.unfolding(ir, vi, weight_ir, weight_vi, attend, with_features=True)
         evidence = evidence if attributed else None
         return FusionResult(fused, weight_ir, weight_vi, evidence, attention, labels, features=features)
 
@@ -257,7 +271,7 @@ class UAAFusion(BaseFusion):
                 )
             regions = self.attribution.regions(scorer, ir, vi) if evidence is None else evidence.regions
             attend = self._attend(scorer, regions)
-        fused, attention, features = self.head(ir, vi, weight_ir, 1 - weight_ir, attend, with_features=True)
+        fused, attention, features = self.unfolding(ir, vi, weight_ir, 1 - weight_ir, attend, with_features=True)
         return FusionResult(fused, weight_ir, 1 - weight_ir, attention=attention, gate=gate, features=features)
 
     def _attend(self, scorer: Scorer, labels: LabelRegions | Tensor) -> Callable[[Tensor], Tensor] | None:

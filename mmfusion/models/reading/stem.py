@@ -135,12 +135,30 @@ def _check_extended(backbone: nn.Module, before: nn.Module, channels: int, plan:
             f"number in other layers as well ({error}); use another backbone, or reads='fused' or 'views'"
         ) from error
     after.train()  # Some freeze their first layers only here.
-    stem = [module for module in after.modules() if any(isinstance(hook, _Inflate) for hook in _hooks(module))]
+    stem = [module for module in after.modules() if is_extended(module)]
     if 'zero' in plan and not any(module.weight.requires_grad for module in stem):
         raise ValueError(
             f'the first layers of {name} are frozen, so that the fused image could never have an effect there; use '
             "frozen_stages=-1, or reads='fused+infrared'"
         )
+
+
+def is_extended(module: nn.Module) -> bool:
+    """Whether :func:`extend_stem` has given a layer more input channels.
+
+    Args:
+        module (nn.Module): Any layer.
+
+    Returns:
+        bool: Weights for the former number of channels can be loaded into it.
+
+    Examples:
+        >>> conv = nn.Conv2d(3, 1, 1)
+        >>> _ = extend_stem(nn.Sequential(conv), 3, ['mean'])
+        >>> is_extended(conv), is_extended(nn.Conv2d(3, 1, 1))
+        (True, False)
+    """
+    return any(isinstance(hook, _Inflate) for hook in _hooks(module))
 
 
 def _hooks(module: nn.Module) -> list[Any]:

@@ -1,6 +1,6 @@
 """What a joint model's segmentor reads, and the segmentor as those see it who attribute it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,11 +12,13 @@ from mmfusion.attribution import Attribution, Evidence
 
 from ..color import merge_luminance, split_luminance
 from ..fusion import FusionResult
+from ..head_scores import gives_masses, logits_of_masses, steady_bases
 from ..normalization import Normalization
 from ..reading import Inputs, Reading
 from ..scorer import PairScorer, SegmentorScorer
 from .fused_prediction import attach_segmentation
 from .pair import Pair
+from .weight_names import own_names
 
 
 class AttributedReading(BaseSegmentor):
@@ -44,6 +46,11 @@ class AttributedReading(BaseSegmentor):
 
     # What mmseg asks a segmentor for -------------------------------------------------------------------------------
     @property
+    def backbone(self) -> nn.Module:
+        """nn.Module: The segmentor's backbone."""
+        return self.segmentor.backbone
+
+    @property
     def decode_head(self) -> nn.Module:
         """nn.Module: The segmentor's decode head."""
         return self.segmentor.decode_head
@@ -62,6 +69,10 @@ class AttributedReading(BaseSegmentor):
     def out_channels(self) -> int:
         """int: Output channels of the segmentor."""
         return self.segmentor.out_channels
+
+    def own_names(self, weights: Mapping[str, Any]) -> dict[str, Any]:
+        """Weights of a checkpoint under the names that they have here; those of a plain mmseg segmentor as well."""
+        return own_names(weights, self.segmentor)
 
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
@@ -198,8 +209,15 @@ class AttributedReading(BaseSegmentor):
     ) -> Tensor:
         """Class scores (B, C, H, W) of whatever the segmentor reads, by its ``inference`` or ``encode_decode``."""
         batch = self.compose(self._inputs(image, result, pair))
-        logits = infer(batch, metas * (len(batch) // len(image)))
-        return self._refined(self.reading.merge_scores(logits), result, pair)
+        with steady_bases(self.segmentor):
+            scores = infer(batch, metas * (len(batch) // len(image)))
+        return self._finished(scores, result, pair)
+
+    def _finished(self, scores: Tensor, result: FusionResult, pair: Pair) -> Tensor:
+        """What the segmentor says of each view, merged and refined; of as many pairs as were fused."""
+        if gives_masses(self.decode_head) and (self.reading.merges_scores or self.refine is not None):
+            scores = logits_of_masses(scores)
+        return self._refined(self.reading.merge_scores(scores)[: len(pair.ir)], result, pair)
 
     def _refined(self, logits: Tensor, result: FusionResult, pair: Pair) -> Tensor:
         """Scores at full resolution, corrected where there is a refiner."""

@@ -1,5 +1,6 @@
 """Building the parts of the joint model from their configs."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,40 +11,58 @@ from torch import nn
 from mmfusion.registry import MODELS
 
 from ..reading import Reading
+from .recipe import with_classes, with_pretrained
 
 
-def build_segmentor(config: Mapping[str, Any], **overrides: Any) -> tuple[Any, dict]:
-    """Any mmseg segmentor, without its preprocessor.
+def segmentor_config(
+    config: Mapping[str, Any], num_classes: int | None = None, pretrained: str | bool | None = None
+) -> tuple[ConfigDict, dict]:
+    """Config of any mmseg segmentor, apart from that of its preprocessor.
 
     Args:
-        config (Mapping): Its config, inherited or written out.
-        **overrides: ``train_cfg`` and ``test_cfg`` in the place of its own; None for none.
+        config (Mapping): Inherited or written out; it is not changed.
+        num_classes (int, optional): See :func:`~mmfusion.models.segmentors.recipe.with_classes`.
+        pretrained (str | bool, optional): See :func:`~mmfusion.models.segmentors.recipe.with_pretrained`.
 
     Returns:
-        tuple[nn.Module, dict]: The segmentor, and the config of its preprocessor, which tells how its backbone wants
-        images normalised; empty if there is none.
+        tuple[ConfigDict, dict]: The segmentor's config, and that of its preprocessor, which tells how its backbone
+        wants images normalised; empty if there is none.
 
     Raises:
         ValueError: The config has no decode head.
 
     Examples:
-        >>> build_segmentor(dict(type='EncoderDecoder', backbone=dict()))  # doctest: +ELLIPSIS
+        >>> segmentor_config(dict(type='EncoderDecoder', backbone=dict()))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ValueError: the segmentor config has no decode_head (its keys: ['backbone', 'type']); give a whole mmseg ...
     """
-    segmentor = ConfigDict(config)
+    segmentor = ConfigDict(copy.deepcopy(dict(config)))
     if segmentor.get('decode_head') is None:
         raise ValueError(
             f'the segmentor config has no decode_head (its keys: {sorted(segmentor)}); give a whole '
             'mmseg model, such as segmentor=_base_.model'
         )
-    expects = segmentor.pop('data_preprocessor', None) or {}
+    with_classes(segmentor, num_classes)
+    with_pretrained(segmentor, pretrained)
+    return segmentor, segmentor.pop('data_preprocessor', None) or {}
+
+
+def build_segmentor(segmentor: ConfigDict, **overrides: Any) -> Any:
+    """Any mmseg segmentor.
+
+    Args:
+        segmentor (ConfigDict): From :func:`segmentor_config`.
+        **overrides: ``train_cfg`` and ``test_cfg`` in the place of its own; None for none.
+
+    Returns:
+        nn.Module: The segmentor, without a preprocessor.
+    """
     segmentor.update({key: value for key, value in overrides.items() if value is not None})
     segmentor.setdefault('test_cfg', ConfigDict(mode='whole'))
     # mmseg builds the parts of a segmentor from its own registry, which finds ours in a default scope only.
     scope = DefaultScope.get_current_instance()
     with DefaultScope.overwrite_default_scope(scope.scope_name if scope else 'mmfusion'):
-        return MODELS.build(segmentor), expects
+        return MODELS.build(segmentor)
 
 
 def build_refiner(config: Mapping[str, Any] | None, segmentor: Any, fusion: nn.Module) -> nn.Module | None:

@@ -19,14 +19,16 @@ from ..fusion.gate import GateOutput
 from ..reading import Reading, silence
 from ..scorer import plain_metas
 from .attributed_reading import AttributedReading
-from .build import build_refiner, build_segmentor, refuse_blind_attention
+from .build import build_refiner, build_segmentor, refuse_blind_attention, segmentor_config
 from .equal_sizes import in_equal_sizes
 from .finite import FiniteWatch
 from .fused_prediction import attach_fusion, padding_mask
 from .head_output import HeadOutput, refined_losses
 from .iterations import IterationCounter
 from .pair import Pair
+from .recipe import pair_preprocessor
 from .source_losses import source_weight, with_sources
+from .weight_names import OwnNames
 
 # Defaults of the arguments; never changed. The prefix, for configs of mmseg's scope.
 _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
@@ -48,8 +50,12 @@ class FusionSegmentor(AttributedReading):
         fusion (dict): Config of a fusion, such as ``dict(type='UAAFusion')``.
         segmentor (dict): Config of any mmseg segmentor, inherited or written out. Its ``data_preprocessor``, if any,
             tells how its backbone wants images normalised; it is not built.
-        data_preprocessor (dict, optional): Config of the preprocessor. Default:
-            ``dict(type='FusionDataPreProcessor')``.
+        data_preprocessor (dict, optional): Config of the preprocessor. By default a ``FusionDataPreProcessor`` that
+            pads as the segmentor's own, whose config is accepted as well.
+        num_classes (int, optional): Classes of all heads, in the place of what the segmentor's config says.
+        pretrained (str | bool, optional): File or address of the backbone's weights in the place of those that the
+            segmentor's config names; False for no such weights; None, as mmseg's own functions pass it, for what the
+            config says.
         normalize (dict, optional): ``mean`` and ``std`` per channel on the 0..255 scale, if the segmentor's config does
             not say; ImageNet's by default. One value means that the backbone takes one channel.
         loss_fusion (dict, optional): Config of the fidelity loss; None for none.
@@ -105,6 +111,8 @@ class FusionSegmentor(AttributedReading):
         fusion: dict,
         segmentor: dict,
         data_preprocessor: dict | nn.Module | None = None,
+        num_classes: int | None = None,
+        pretrained: str | bool | None = None,
         normalize: dict | None = None,
         loss_fusion: dict | None = _LOSS_FUSION,
         loss_gradient: dict | None = _LOSS_GRADIENT,
@@ -137,15 +145,15 @@ class FusionSegmentor(AttributedReading):
             raise ValueError(f'check_finite_interval must be at least 1, got {check_finite_interval}')
         if not isinstance(fusion, Mapping):
             raise TypeError(f"fusion is a config, such as dict(type='UAAFusion'), got fusion={fusion!r}")
-        if data_preprocessor is None:
-            data_preprocessor = dict(type='mmfusion.FusionDataPreProcessor')
-        if isinstance(data_preprocessor, dict):
+        config, expects = segmentor_config(segmentor, num_classes, pretrained)
+        if not isinstance(data_preprocessor, nn.Module):
+            data_preprocessor, expects = pair_preprocessor(data_preprocessor, expects)
             # mmengine's BaseModel would look it up in its own registry, where only a default scope finds ours.
             data_preprocessor = MODELS.build(data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
 
         self.fusion = MODELS.build(fusion)
-        self.segmentor, expects = build_segmentor(segmentor, train_cfg=train_cfg, test_cfg=test_cfg)
+        self.segmentor = build_segmentor(config, train_cfg=train_cfg, test_cfg=test_cfg)
         self.loss_fusion = None if loss_fusion is None else MODELS.build(loss_fusion)
         self.loss_gradient = None if loss_gradient is None else MODELS.build(loss_gradient)
         self.loss_gate = None if loss_gate is None or self._gate is None else MODELS.build(loss_gate)
@@ -173,6 +181,7 @@ class FusionSegmentor(AttributedReading):
         self.attribution_strength = 1.0
         self.last_evidence: Evidence | None = None
         self.set_attribution_source(None)
+        self.register_load_state_dict_pre_hook(OwnNames())
         self.scorer()  # Refuses unknown options now rather than in the first iteration.
 
     def init_weights(self) -> None:
@@ -313,7 +322,7 @@ class FusionSegmentor(AttributedReading):
                 if logits is None:  # A head that gives something else while it trains.
                     logits = self.segmentor.encode_decode(batch, [sample.metainfo for sample in samples])
                 # Scores of views meet as in a prediction; of fused image and sources, the fused image's come first.
-                fine = self._refined(self.reading.merge_scores(logits)[: len(data_samples)], result, pair)
+                fine = self._finished(logits, result, pair)
                 found = {**found, **refined_losses(self.decode_head, fine, data_samples, list(self.loss_refined))}
             for key, value in found.items():
                 if 'loss' in key:

@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import io
-from importlib import import_module
 
 # mmseg prints on its first import that an optional package is missing.
 with contextlib.redirect_stdout(io.StringIO()):
@@ -18,11 +17,9 @@ release = version = __version__
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 exclude_patterns = ['_build']
 
-myst_enable_extensions = ['colon_fence']
-myst_heading_anchors = 3  # Links to `page.md#heading`, as a repository's browser makes them.
+myst_heading_anchors = 3  # Links to `page.md#heading`, as the browser of a repository makes them.
 
-# What a subpackage exports is documented under the name that users import.
-autodoc_default_options = {'members': True, 'imported-members': True, 'show-inheritance': True}
+autodoc_default_options = {'members': True, 'show-inheritance': True}
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # Docstrings say types, with shapes.
 napoleon_numpy_docstring = False
@@ -34,44 +31,31 @@ html_copy_source = False
 html_show_copyright = False
 
 
-def _defined_in(target: str) -> object | None:
-    """The object that a reference by module names, such as ``mmfusion.models.scorer.SegmentorScorer``."""
-    module, _, name = target.rpartition('.')
-    try:
-        return getattr(import_module(module), name, None)
-    except (ImportError, ValueError):
-        return None
-
-
 def link_to_exported_name(app, env, node, content):
     """Resolve a reference to where an object is defined, or to its bare name, by the name it is exported under.
 
     Args:
-        app (sphinx.application.Sphinx): Not looked at.
+        app (sphinx.application.Sphinx): Has the builder that makes the link.
         env (sphinx.environment.BuildEnvironment): Knows what is documented.
         node (docutils.nodes.Node): The reference that was not resolved.
         content (docutils.nodes.Node): Its text.
 
     Returns:
-        docutils.nodes.Node | None: The link, or None where there is no such object or more than one.
+        docutils.nodes.Node | None: The link, or None where nothing of that name is documented, or more than one thing.
     """
-    if node.get('refdomain') != 'py' or 'reftarget' not in node:
+    target = node.get('reftarget', '')
+    if node.get('refdomain') != 'py' or ('.' in target and not target.startswith(('mmfusion.', '.'))):
         return None
-    target = node['reftarget']
-    objects = env.domains['py'].objects
-    named_alike = [name for name in objects if name.rpartition('.')[2] == target.rpartition('.')[2]]
-    if '.' in target:
-        wanted = _defined_in(target)
-        named_alike = [name for name in named_alike if wanted is not None and _defined_in(name) is wanted]
-    if len(named_alike) != 1:
+    python = env.domains['py']
+    last = target.rpartition('.')[2]
+    exported = [name for name, entry in python.objects.items() if not entry.aliased and name.split('.')[-1] == last]
+    if len(exported) != 1:
         return None
-    return env.domains['py'].resolve_xref(
-        env, node['refdoc'], app.builder, 'obj', named_alike[0], node, content
-    )
+    return python.resolve_xref(env, node['refdoc'], app.builder, 'obj', exported[0], node, content)
 
 
-def leave_out_inherited(app, what, name, obj, skip, options):
-    """Document no module among the members of a package: each has a page of its own, or is private to it.
+def leave_out_modules(app, what, name, obj, skip, options):
+    """Modules that a package imports are no members of it: each has a page of its own, or is private.
 
     Returns:
         bool | None: True for a module; None leaves the decision to autodoc.
@@ -82,4 +66,4 @@ def leave_out_inherited(app, what, name, obj, skip, options):
 def setup(app):
     """Register the functions above with Sphinx."""
     app.connect('missing-reference', link_to_exported_name)
-    app.connect('autodoc-skip-member', leave_out_inherited)
+    app.connect('autodoc-skip-member', leave_out_modules)

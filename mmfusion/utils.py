@@ -1,4 +1,4 @@
-"""The call by which tools of the OpenMMLab stack load a package, such as ``mmengine.hub.get_model('mmfusion::...')``."""
+"""The call by which tools of the OpenMMLab stack load a package: ``mmengine.hub.get_model('mmfusion::...')``."""
 
 from datetime import datetime
 

@@ -95,7 +95,7 @@ def row(name: str) -> str:
 def rows(folder: str) -> dict[str, str]:
     """Name of a config to its row in the README of the folder."""
     text = (ROOT / f'configs/{folder}/README.md').read_text('utf-8')
-    return {match[1]: match[0] for match in re.finditer(r'^\| `([\w.-]+)` \|.*$', text, flags=re.M)}
+    return {match[1]: match[0] for match in re.finditer(r'^\| `([\w.-]+_1xb[\w.-]+)` \|.*$', text, flags=re.M)}
 
 
 def missing(folder: str) -> tuple[list[str], list[str]]:

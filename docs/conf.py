@@ -24,6 +24,7 @@ autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # Docstrings say types, with shapes.
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # Attributes as a list, like parameters.
 
 html_theme = 'furo'
 html_title = f'mmfusion {release}'

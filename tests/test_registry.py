@@ -147,9 +147,13 @@ def test_register_all_modules():
     """As mmengine.hub and scripts call it, in a process that has imported nothing else of mmfusion."""
     script = '; '.join(
         [
+            'import sys',
             'from mmengine.registry import DefaultScope, MODELS',
             'from mmfusion.utils import register_all_modules',
+            "rooms = {'mmfusion.models', 'mmfusion.datasets', 'mmfusion.engine.hooks', 'mmfusion.evaluation'}",
+            'assert not rooms <= set(sys.modules)',
             'register_all_modules(init_default_scope=False)',
+            'assert rooms <= set(sys.modules)',
             'assert DefaultScope.get_current_instance() is None',
             "DefaultScope.get_instance('other', scope_name='mmseg')",
             'register_all_modules()',

@@ -36,6 +36,7 @@ class BuildWithConfigs(build_py):
             return
         target = Path(self.build_lib) / 'mmfusion/.mim'
         shutil.rmtree(target, ignore_errors=True)
+        # With README.md and metafile.yml of each folder, which mim looks up.
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
         shutil.copy(ROOT / 'model-index.yml', target)
@@ -59,7 +60,10 @@ setup(
     package_data={'mmfusion': ['py.typed']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
-    extras_require={name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'tests')},
+    extras_require={
+        **{name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'docs')},
+        'tests': requirements('tests') + requirements('docs'),  # A test builds the documentation.
+    },
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
 )

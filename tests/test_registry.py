@@ -10,6 +10,7 @@ from mmengine import registry as mmengine_registry
 from mmengine.registry import DefaultScope, Registry
 
 from mmfusion import registry
+from mmfusion.utils import register_all_modules
 
 KINDS = sorted(name for name, value in vars(mmseg.registry).items() if isinstance(value, Registry))
 OURS = dict(
@@ -146,3 +147,34 @@ def test_modules_are_found_without_being_imported():
     )
     done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.splitlines()[-1:] == ['found'], done.stderr
+
+
+def test_register_all_modules():
+    """As mmengine.hub and scripts call it, in a process that has imported nothing else of mmfusion."""
+    script = '; '.join(
+        [
+            'import sys',
+            'from mmengine.registry import DefaultScope, MODELS',
+            'from mmfusion.utils import register_all_modules',
+            "rooms = {'mmfusion.models', 'mmfusion.datasets', 'mmfusion.engine.hooks', 'mmfusion.evaluation'}",
+            'assert not rooms <= set(sys.modules)',
+            'register_all_modules(init_default_scope=False)',
+            'assert rooms <= set(sys.modules)',
+            'assert DefaultScope.get_current_instance() is None',
+            "DefaultScope.get_instance('other', scope_name='mmseg')",
+            'register_all_modules()',
+            "model = MODELS.build(dict(type='AverageFusion'))",
+            'print(DefaultScope.get_current_instance().scope_name, type(model).__name__)',
+        ]
+    )
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ['mmfusion AverageFusion'], done.stderr
+
+
+def test_register_all_modules_twice():
+    """Another scope in between is left again."""
+    for between in ('mmseg', 'mmengine'):
+        register_all_modules()
+        DefaultScope.get_instance(f'test-{between}', scope_name=between)
+    register_all_modules()
+    assert DefaultScope.get_current_instance().scope_name == 'mmfusion'

@@ -67,7 +67,7 @@ def choose_metrics(runs: Sequence[Run], split: str, patterns: Sequence[str]) -> 
     Args:
         runs (Sequence[Run]): Finished runs.
         split (str): 'test' or 'val'.
-        patterns (Sequence[str]): Names, or patterns such as 'IoU/*'.
+        patterns (Sequence[str]): Names, or patterns such as ``IoU/*``.
 
     Returns:
         list[str]: Each name once.

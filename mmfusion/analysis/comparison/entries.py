@@ -69,7 +69,7 @@ def find_entries(patterns: Sequence[str], baselines: Sequence[str] | None = None
     """The configs that patterns name.
 
     Args:
-        patterns (Sequence[str]): Paths, or patterns such as 'configs/baselines/*_weedmap-160x192.py'.
+        patterns (Sequence[str]): Paths, or patterns such as ``configs/baselines/*_weedmap-160x192.py``.
         baselines (Sequence[str], optional): See :func:`read_entry`.
 
     Returns:

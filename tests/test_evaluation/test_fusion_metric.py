@@ -192,7 +192,8 @@ def test_bad_arguments(options, error, message):
             ValueError,
             r'\(3, 8, 8\)',
         ),
-        (dict(inputs=[[torch.zeros(4, 8, 8)]]), dict(fused_img=dict(data=torch.zeros(1, 8, 8))), TypeError, 'list'),
+        (dict(inputs=['a.png']), dict(fused_img=dict(data=torch.zeros(1, 8, 8))), TypeError, 'str'),
+        (dict(inputs=[[torch.zeros(4, 8, 8)]]), dict(fused_img=dict(data=torch.zeros(1, 8, 8))), ValueError, 'flipped'),
         (dict(inputs=[torch.zeros(4, 8, 8)]), dict(fused_img=dict(data=torch.zeros(8, 8))), ValueError, r'\(8, 8\)'),
         (dict(inputs=[torch.zeros(4, 8, 8)]), dict(fused_img=dict(data=torch.full((1, 8, 8), 2.0))), ValueError, '510'),
         (

@@ -24,7 +24,7 @@ def _luminance(rgb: Tensor) -> Tensor:
     return torch.tensordot(rgb.new_tensor(_BT601), rgb, dims=1)[None]
 
 
-def _fused_image(sample: dict) -> Tensor:
+def _fused_image(sample: Mapping) -> Tensor:
     """The fused image of a prediction, (3, H, W) or (1, H, W)."""
     if 'fused_img' not in sample:
         raise ValueError(
@@ -39,7 +39,9 @@ def _fused_image(sample: dict) -> Tensor:
 
 def _as_they_are(data_batch: Mapping) -> tuple[list[Tensor], list[Mapping]]:
     """Of every pair the least reduced of its augmentations, and how that one was flipped."""
-    passes, samples = data_batch['inputs'], data_batch['data_samples']
+    passes, samples = data_batch['inputs'], data_batch.get('data_samples')
+    if samples is None:
+        raise ValueError("several passes of a pair need data_batch['data_samples'], which tell how each was flipped")
     chosen = [max(range(len(passes)), key=lambda k: passes[k][row].shape[-1]) for row in range(len(passes[0]))]
     pairs = [passes[k][row] for row, k in enumerate(chosen)]
     return pairs, [samples[k][row].metainfo for row, k in enumerate(chosen)]
@@ -124,7 +126,7 @@ class FusionMetric(BaseMetric):
                 "FusionMetric needs the source images in data_batch['inputs'], but there are none; "
                 'offline evaluation of saved predictions must pass the data as well'
             )
-        flips = data_samples
+        flips: Sequence[Mapping] = data_samples
         if pairs and isinstance(pairs[0], (list, tuple)):
             pairs, flips = _as_they_are(data_batch)
         if len(pairs) != len(data_samples):

@@ -51,7 +51,10 @@ def metrics(make_runner, model_config, random_checkpoint):
         module = model_config(fusion=dict(type='AverageFusion'))
         runner = make_runner(
             model=dict(type=kind, module=module) if choices else module,
-            test_evaluator=[dict(type='PerClassIoUMetric', iou_metrics=['mIoU']), dict(type='FusionMetric', metrics=('EN', 'SCD', 'MSE'))],
+            test_evaluator=[
+                dict(type='PerClassIoUMetric', iou_metrics=['mIoU']),
+                dict(type='FusionMetric', metrics=('EN', 'SCD', 'MSE')),
+            ],
         )
         torch.manual_seed(0)
         if choices:

@@ -102,7 +102,7 @@ def test_lists_and_files_of_mfnet(published, tmp_path):
     assert files_of(out) == expected
     assert (out / 'test_day.txt').read_text() == '00003D\n00005D\n'
     assert (out / 'train.txt').read_text() == '00001D\n'
-    assert '1 mirrored copies (*_flip) left out of a list' in summary.notes
+    assert '1 mirrored copies (*_flip) left out of train' in summary.notes
 
 
 def test_files_of_pst900(published, tmp_path):

@@ -61,16 +61,6 @@ WRONG = {
         lambda root: (root / 'val.txt').write_bytes(b'\xff\xfe\xff'),
         'is no text in UTF-8',
     ),
-    'a pair twice': (
-        'mfnet',
-        lambda root: (root / 'val.txt').write_text('00002N\n00002N.png\n'),
-        'names pairs twice: 00002N',
-    ),
-    'validation on the test': (
-        'mfnet',
-        lambda root: (root / 'val.txt').write_text('00002N\n00003D\n'),
-        r'val\.txt and test\.txt of .* share pairs: 00003D',
-    ),
     'two files of one stem': ('msrs', lambda root: draw(root / 'train/ir/00002N.jpg', GREY), 'remove the one'),
     'an empty file': ('msrs', lambda root: (root / LABEL).write_bytes(b''), f'{LABEL} cannot be read: it is an empty'),
     'text for an image': (
@@ -150,6 +140,22 @@ def test_strangers_in_a_part_of_the_test(published, tmp_path):
     summary = convert(mfnet(), source, tmp_path / 'out')
     assert 'test_day.txt names 1 pairs that are not in test.txt, left out: 00001D' in summary.notes
     assert (tmp_path / 'out/test_day.txt').read_text() == '00003D\n'
+
+
+def test_a_pair_in_several_lists(published, tmp_path):
+    """It is never trained with and tested, or validated and tested; a repetition is one pair."""
+    source = published('mfnet')
+    root = source / 'ir_seg_dataset'
+    (root / 'train.txt').write_text('00001D\n00001D.png\n00003D\n00002N\n')
+    (root / 'val.txt').write_text('00002N\n00005D\n')
+    summary = convert(mfnet(), source, tmp_path / 'out')
+    lists = {split: (tmp_path / f'out/{split}.txt').read_text().split() for split in ('train', 'val', 'test')}
+    assert lists == dict(train=['00001D'], val=['00002N'], test=['00003D', '00004N', '00005D'])
+    assert summary.notes[1:] == [
+        'in the lists of train and of val, and in val only here: 00002N',
+        'in the lists of train and of test, and in test only here: 00003D',
+        'in the lists of val and of test, and in test only here: 00005D',
+    ]
 
 
 def test_summary_for_readers(published, tmp_path):

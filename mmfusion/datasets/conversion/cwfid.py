@@ -112,7 +112,7 @@ class CWFIDRecipe(FolderRecipe):
         files = dict(vi=images, ir=images, labels=annotations)
         lists = _read_split(source, f'{root}train_test_split.yaml')
         found = Found([], {})
-        both = [stem for stem in lists['train'] if stem in lists['test']]
+        both = sorted(set(lists['train']) & set(lists['test']))
         if both:
             found.notes.append(f"in both of the authors' lists, and a test pair only here: {listed(both)}")
         lists['train'] = [stem for stem in lists['train'] if stem not in both]

@@ -173,10 +173,10 @@ def read_list(source: Source, name: str) -> list[str]:
         name (str): Of the list.
 
     Returns:
-        list[str]: Stems: without suffixes and empty lines.
+        list[str]: Stems: without suffixes, empty lines and repetitions.
 
     Raises:
-        ValueError: It is no text, or names nothing or a pair twice.
+        ValueError: It is no text, or names nothing.
     """
     try:
         lines = source.read(name).decode('utf-8-sig').splitlines()
@@ -185,10 +185,7 @@ def read_list(source: Source, name: str) -> list[str]:
     stems = [without_suffix(line.strip()) for line in lines if line.strip()]
     if not stems:
         raise ValueError(f'{name} of {source.where} names no pair')
-    twice = [stem for stem, count in Counter(stems).items() if count > 1]
-    if twice:
-        raise ValueError(f'{name} of {source.where} names pairs twice: {listed(twice)}')
-    return stems
+    return list(dict.fromkeys(stems))
 
 
 def without_suffix(name: str, suffixes: Collection[str] = IMAGE_SUFFIXES) -> str:

@@ -163,19 +163,20 @@ class ListRecipe(Recipe):
         root = find_root(source, [*lists, *dict.fromkeys(self.folders.values())], self.title)
         files = files_of(source, {role: f'{root}{folder}/' for role, folder in self.folders.items()})
         found = Found([], {})
+        stems = {split: read_list(source, f'{root}{split}.txt') for split in self.SPLITS}
+        stems['train'] = self._without_mirrored(stems['train'], found.notes)
+        _give_shared_to_the_later(stems, found.notes)
         for split in self.SPLITS:
-            stems = self._without_mirrored(read_list(source, f'{root}{split}.txt'), found.notes)
-            pairs, notes = complete_pairs(split, stems, files, allow_unpaired)
+            pairs, notes = complete_pairs(split, stems[split], files, allow_unpaired)
             found.pairs += pairs
             found.notes += notes
             found.lists[split] = [pair.stem for pair in pairs]
         known = set(found.lists['test'])
         for part in self.parts:
             if f'{root}{part}.txt' in source.names:
-                stems = read_list(source, f'{root}{part}.txt')
-                found.lists[part] = [stem for stem in stems if stem in known]
-                _note_strangers(part, stems, known, found.notes)
-        self._refuse_overlaps(source, found)
+                named = read_list(source, f'{root}{part}.txt')
+                found.lists[part] = [stem for stem in named if stem in known]
+                _note_strangers(part, named, known, found.notes)
         return found
 
     def _without_mirrored(self, stems: list[str], notes: list[str]) -> list[str]:
@@ -183,15 +184,19 @@ class ListRecipe(Recipe):
             return stems
         kept = [stem for stem in stems if not stem.endswith(self.mirrored)]
         if len(kept) < len(stems):
-            notes.append(f'{len(stems) - len(kept)} mirrored copies (*{self.mirrored}) left out of a list')
+            notes.append(f'{len(stems) - len(kept)} mirrored copies (*{self.mirrored}) left out of train')
         return kept
 
-    @staticmethod
-    def _refuse_overlaps(source: Source, found: Found) -> None:
-        for first, second in (('train', 'val'), ('train', 'test'), ('val', 'test')):
-            both = [stem for stem in found.lists[first] if stem in set(found.lists[second])]
-            if both:
-                raise ValueError(f'{first}.txt and {second}.txt of {source.where} share pairs: {listed(both)}')
+
+def _give_shared_to_the_later(stems: dict[str, list[str]], notes: list[str]) -> None:
+    """Take what is tested out of validation and training, and what is validated out of training."""
+    for first, second in (('train', 'val'), ('train', 'test'), ('val', 'test')):
+        shared = set(stems[first]) & set(stems[second])
+        if shared:
+            stems[first] = [stem for stem in stems[first] if stem not in shared]
+            notes.append(
+                f'in the lists of {first} and of {second}, and in {second} only here: {listed(sorted(shared))}'
+            )
 
 
 def _note_strangers(part: str, stems: Sequence[str], known: set[str], notes: list[str]) -> None:

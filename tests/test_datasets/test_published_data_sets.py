@@ -140,11 +140,12 @@ def test_four_channels_of_every_backend(tmp_path, backend):
     np.testing.assert_array_equal(found, image)
 
 
-def test_one_file_of_three_channels_holds_no_pair(tmp_path):
-    write(tmp_path / 'a.png', np.zeros((4, 6, 3), np.uint8))
+def test_one_file_of_three_channels_is_both_images(tmp_path):
+    """As it always was: the infrared image is the mean of the colours."""
+    write(tmp_path / 'a.png', np.full((4, 6, 3), (10, 20, 60), np.uint8))
     both = str(tmp_path / 'a.png')
-    with pytest.raises(ValueError, match=r'a\.png is the visible and the infrared image at once .*shape \(4, 6, 3\)'):
-        LoadPairFromFile()(dict(vi_path=both, ir_path=both))
+    pair = LoadPairFromFile()(dict(vi_path=both, ir_path=both))
+    assert pair['img'][0, 0].tolist() == [10, 20, 60, 30]
 
 
 def test_transparency_of_two_files_is_no_infrared(tmp_path):

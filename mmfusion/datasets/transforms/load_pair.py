@@ -115,7 +115,7 @@ class LoadPairFromFile(BaseTransform):
     holds. A grey visible image is repeated to three channels; an alpha channel is dropped. Orientation tags are
     ignored, since they would turn one modality only.
 
-    Where ``vi_path`` and ``ir_path`` are one file, as in MFNet's data set, it has four channels and the last of them is
+    Where ``vi_path`` and ``ir_path`` are one file of four channels, as in MFNet's data set, the last of them is
     infrared and no transparency.
 
     Required keys: ``vi_path`` (or ``img_path``), ``ir_path``. Added: ``img``, ``img_path``, ``vi_path``, ``img_shape``,
@@ -136,8 +136,7 @@ class LoadPairFromFile(BaseTransform):
 
     Raises:
         FileNotFoundError: A file does not exist.
-        ValueError: A file is empty, no readable image or has an unsupported type; the two sizes differ; one file is to
-            hold both images and has not four channels.
+        ValueError: A file is empty, no readable image or has an unsupported type; the two sizes differ.
 
     Examples:
         >>> import cv2, numpy as np, tempfile
@@ -190,7 +189,7 @@ class LoadPairFromFile(BaseTransform):
         if vi_path != ir_path:
             return self._read(vi_path, 'visible'), self._read(ir_path, 'infrared')
         img = self._read(vi_path, 'visible')
-        return split_four_channels(img, vi_path)
+        return split_four_channels(img, vi_path) if img.ndim == 3 and img.shape[2] == 4 else (img, img)
 
     def _read(self, path: str, what: str) -> np.ndarray:
         """Content of an image file, raw values."""

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from miniatures import published  # noqa: F401  A fixture.
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope

@@ -6,6 +6,7 @@ every data set; the others consist of these parts.
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 import mmfusion  # noqa: F401
+from mmfusion.engine.hooks import DataCheckHook
 from mmfusion.models import load_from_package
 from mmfusion.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 
@@ -149,6 +151,28 @@ def test_everything_else_builds(name, tmp_path):
         METRICS.build(metric)
     assert cfg.randomness.seed is not None
     assert 'SyncBN' not in str(cfg.model)
+
+
+@pytest.mark.parametrize('name', BUILT)
+def test_parts_go_together(name):
+    """What DataCheckHook compares when a run begins: classes, and one id that nobody counts."""
+    cfg = load(name)
+    heads = {
+        key: SimpleNamespace(**{'ignore_index': 255, **head})
+        for key, head in cfg.model.segmentor.items()
+        if 'head' in key
+    }
+    fusion = MODELS.build(cfg.model.fusion)
+    loaders, ignored = {}, {'model.fusion.attribution': fusion.ignore_index}
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        lazy = {} if dataset.type == 'SyntheticThermalScenes' else dict(lazy_init=True)
+        loaders[split] = SimpleNamespace(dataset=DATASETS.build({**dataset, **lazy}))
+    for metric in (*cfg.val_evaluator, *cfg.test_evaluator):
+        built = METRICS.build(metric)
+        if hasattr(built, 'ignore_index'):
+            ignored[f'{metric.type} {len(ignored)}'] = built.ignore_index
+    DataCheckHook().compare(heads, loaders, ignored)
 
 
 def test_inheritance_is_flat():

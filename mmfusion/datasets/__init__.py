@@ -9,9 +9,13 @@ with contextlib.redirect_stdout(io.StringIO()):
     import mmseg.datasets  # noqa: F401
 
 from .cwfid import CWFIDDataset
+from .fmb import FMBDataset
+from .mfnet import MFNetDataset
 from .msrs import MSRSDataset
 from .ombria import OmbriaDataset
 from .paired import PairedSegDataset
+from .pst900 import PST900Dataset
+from .semanticrt import SemanticRTDataset
 from .synthetic import SyntheticThermalScenes
 from .transforms import (
     ApplyToModality,
@@ -28,12 +32,16 @@ __all__ = [
     'ApplyToModality',
     'CWFIDDataset',
     'DegradeSensor',
+    'FMBDataset',
     'LoadPairAnnotations',
     'LoadPairFromFile',
+    'MFNetDataset',
     'MSRSDataset',
     'OmbriaDataset',
+    'PST900Dataset',
     'PackFusionInputs',
     'PairedSegDataset',
+    'SemanticRTDataset',
     'SkipLowContrast',
     'SkipUnlabelled',
     'SyntheticThermalScenes',

@@ -15,8 +15,11 @@ class CWFIDDataset(PairedSegDataset):
       (``ignore_index``) only comes from padding or a subset of the classes.
     * Both images have one channel; the loader repeats the red band to three, so that colour transforms of the visible
       image change nothing but its brightness and contrast.
-    * 60 pairs, at half of the original resolution (483x648). Splits are folders: 39 pairs ``train``, 21 ``test``; there
-      is no validation split. This split is the project's; figures in the literature may use another.
+    * 60 pairs, at half of the original resolution (483x648); ``tools/dataset_converters/cwfid.py`` makes them of the
+      authors' files. Splits are folders: 39 pairs ``train``, 21 ``test``. They are those of the authors'
+      ``train_test_split.yaml``, but for pair 28: it is in both of their lists, and is a test pair only here.
+    * There is no validation split; the configs hold every fifth training pair out (``hold_out=5``): 32 to train with, 7
+      to validate.
     * All three classes occur in both splits. In a smaller selection a class that neither the labels nor the prediction
       know has IoU ``nan`` and is left out of mIoU by ``IoUMetric`` (``nanmean``); predicted but not labelled counts as
       0.

@@ -15,8 +15,9 @@ class MSRSDataset(PairedSegDataset):
       4 curve, 5 car_stop, 6 guardrail, 7 color_cone, 8 bump. They are those of MFNet, as is the palette.
     * No id of the files is ignored; 255 (``ignore_index``) only comes from padding or from a subset of the classes.
       Background counts as a class, as in the published nine-class figures.
-    * Splits are folders: ``train`` (1083 pairs) and ``test`` (361). There is no validation split. The last letter of a
-      name says day (D, 715 in all) or night (N, 729).
+    * Splits are folders: ``train`` (1083 pairs) and ``test`` (361). There is no validation split; the configs hold
+      every tenth training pair out (``hold_out=10``): 975 to train with, 108 to validate. The last letter of a name
+      says day (D, 715 in all) or night (N, 729).
     * A class that occurs neither in the labels nor in the prediction of a test set has IoU ``nan``, and mmseg's
       ``IoUMetric`` leaves it out of mIoU (``nanmean``). A class that occurs only in the prediction has IoU 0 and
       counts. So an mIoU over a set with few classes must not be compared with one over the whole test split; the weakly

@@ -4,6 +4,13 @@
 import mmseg.evaluation  # noqa: F401
 
 from .functional import CONVENTIONS, FUSION_METRICS, fusion_metrics
-from .metrics import FusionMetric, PerClassIoUMetric
+from .metrics import FusionMetric, PerClassIoUMetric, ProtocolIoUMetric
 
-__all__ = ['CONVENTIONS', 'FUSION_METRICS', 'FusionMetric', 'PerClassIoUMetric', 'fusion_metrics']
+__all__ = [
+    'CONVENTIONS',
+    'FUSION_METRICS',
+    'FusionMetric',
+    'PerClassIoUMetric',
+    'ProtocolIoUMetric',
+    'fusion_metrics',
+]

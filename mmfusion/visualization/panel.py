@@ -1,6 +1,6 @@
 """One picture that tells what happened to a pair."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import matplotlib
@@ -76,11 +76,8 @@ def _titled(picture: np.ndarray, title: str) -> np.ndarray:
     return np.vstack([bar, picture])
 
 
-def _legend(width: int, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Rows of colour and name, as many as the width asks for; the key of the weights comes last."""
-    entries = list(zip(classes, palette))
-    for name, weight_ir in (('weight: visible', 0.0), ('even', 0.5), ('infrared', 1.0)):
-        entries.append((name, colorize_weights(np.array([[weight_ir]]))[0, 0].tolist()))
+def _legend(width: int, entries: Sequence[tuple[str, Sequence[int]]]) -> np.ndarray:
+    """Rows of colour and name, as many as the width asks for."""
     rows, x = [np.full((_BAR, width, 3), 255, dtype=np.uint8)], 4
     for name, color in entries:
         needed = 26 + cv2.getTextSize(name, _FONT, 0.45, 1)[0][0]
@@ -92,6 +89,66 @@ def _legend(width: int, classes: Sequence[str], palette: Sequence[Sequence[int]]
         cv2.putText(rows[-1], name, (x + 17, 16), _FONT, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
         x += needed + 10
     return np.vstack(rows)
+
+
+def _weight_entries() -> list[tuple[str, Sequence[int]]]:
+    """The key of the weights."""
+    names = (('weight: visible', 0.0), ('even', 0.5), ('infrared', 1.0))
+    return [(name, colorize_weights(np.array([[weight_ir]]))[0, 0].tolist()) for name, weight_ir in names]
+
+
+def _side_by_side(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Pictures of one size in a row, each under its title, and large enough for it."""
+    sizes = {name: picture.shape[:2] for name, picture in pictures.items()}
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f'the pictures of a panel must have one size, got {sizes}')
+    height, width = next(iter(sizes.values()))
+    factor = max(1, -(-_LEAST_WIDTH // width))
+    columns = []
+    for name, picture in pictures.items():
+        if picture.ndim == 2:
+            picture = np.repeat(picture[..., None], 3, axis=2)
+        # Whole factors and nearest neighbours show the pixels as they are.
+        picture = cv2.resize(picture, (width * factor, height * factor), interpolation=cv2.INTER_NEAREST)
+        columns += [_titled(picture, name), np.full((height * factor + _BAR, _GAP, 3), 255, dtype=np.uint8)]
+    return np.hstack(columns[:-1])
+
+
+def draw_pair(
+    visible: np.ndarray,
+    infrared: np.ndarray,
+    label: np.ndarray | None = None,
+    classes: Sequence[str] = (),
+    palette: Sequence[Sequence[int]] = (),
+) -> np.ndarray:
+    """Draw a pair and its labels side by side, with a legend of the classes.
+
+    Args:
+        visible (np.ndarray): (H, W, 3) RGB uint8.
+        infrared (np.ndarray): (H, W) uint8.
+        label (np.ndarray, optional): Class ids (H, W); left out when there are none.
+        classes (Sequence[str]): Class names for the legend.
+        palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
+
+    Returns:
+        np.ndarray: The picture (H', W', 3), RGB uint8.
+
+    Raises:
+        ValueError: The pictures differ in size.
+
+    Examples:
+        >>> grey, ids = np.full((48, 200), 90, np.uint8), np.zeros((48, 200), int)
+        >>> draw_pair(np.dstack([grey] * 3), grey, ids, ['soil'], [(0, 0, 0)]).shape
+        (92, 608, 3)
+    """
+    pictures = {'visible': visible, 'infrared': infrared}
+    entries = list(zip(classes, palette))
+    if label is not None:
+        pictures['label'] = colorize_labels(label, palette)
+        if ((label < 0) | (label >= len(palette))).any():
+            entries.append(('ignored', _IGNORED))
+    row = _side_by_side(pictures)
+    return np.vstack([row, _legend(row.shape[1], entries)]) if entries else row
 
 
 def draw_panel(
@@ -137,17 +194,5 @@ def draw_panel(
     }
     if label is not None:
         pictures['label'] = colorize_labels(label, palette)
-    sizes = {name: picture.shape[:2] for name, picture in pictures.items()}
-    if len(set(sizes.values())) != 1:
-        raise ValueError(f'the pictures of a panel must have one size, got {sizes}')
-    height, width = visible.shape[:2]
-    factor = max(1, -(-_LEAST_WIDTH // width))
-    columns = []
-    for name, picture in pictures.items():
-        if picture.ndim == 2:
-            picture = np.repeat(picture[..., None], 3, axis=2)
-        # Whole factors and nearest neighbours show the pixels as they are.
-        picture = cv2.resize(picture, (width * factor, height * factor), interpolation=cv2.INTER_NEAREST)
-        columns += [_titled(picture, name), np.full((height * factor + _BAR, _GAP, 3), 255, dtype=np.uint8)]
-    row = np.hstack(columns[:-1])
-    return np.vstack([row, _legend(row.shape[1], classes, palette)])
+    row = _side_by_side(pictures)
+    return np.vstack([row, _legend(row.shape[1], [*zip(classes, palette), *_weight_entries()])])

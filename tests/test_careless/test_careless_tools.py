@@ -28,6 +28,13 @@ LINES = {
     'analysis_tools/benchmark.py --config nowhere.py': ['nowhere.py'],
     'analysis_tools/benchmark.py --repeats 0': ['--repeats must be at least 1, got 0'],
     'analysis_tools/summarise_runs.py nowhere': ['nowhere'],
+    'analysis_tools/browse_dataset.py nowhere.py': ['no config at nowhere.py'],
+    'analysis_tools/browse_dataset.py {config} --number 0': ['--number', '0'],
+    'analysis_tools/browse_dataset.py {config} --out {config}': ['tiny.py'],
+    'dataset_converters/msrs.py nowhere': ['no folder or archive at nowhere'],
+    'dataset_converters/mfnet.py {config}': ['tiny.py is neither a folder nor', '.rar'],
+    'dataset_converters/fmb.py data': ['not the layout of FMB', 'train/Visible'],
+    'dataset_converters/cwfid.py data --scale 0': ['scale', '0'],
 }
 
 

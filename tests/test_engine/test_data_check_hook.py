@@ -97,3 +97,14 @@ def test_a_fusion_that_looks_at_no_labels_may_say_what_it_likes():
 
 def test_data_without_classes():
     DataCheckHook().before_train(runner(train_dataloader=loader(()), val_dataloader=loader(())))
+
+
+def test_the_fusion_may_weigh_a_class_that_all_others_ignore():
+    """The released recipe of FMB: unlabelled pixels have the id of a class, and a region that is attributed."""
+    heads = {'decode_head': head(ignore_index=0)}
+    loaders = {'test_dataloader': loader(ignore_index=0)}
+    DataCheckHook().compare(heads, loaders, {'model.fusion.attribution': 255, 'ProtocolIoUMetric': 0})
+    with pytest.raises(ValueError, match='test_dataloader: 255'):
+        DataCheckHook().compare(heads, {'test_dataloader': loader(ignore_index=255)}, {'model.fusion.attribution': 255})
+    with pytest.raises(ValueError, match=r'model\.fusion\.attribution: 254'):
+        DataCheckHook().compare({'decode_head': head()}, {}, {'model.fusion.attribution': 254})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmfusion.visualization import colorize_labels, colorize_weights, draw_panel, to_uint8
+from mmfusion.visualization import colorize_labels, colorize_weights, draw_pair, draw_panel, to_uint8
 
 PALETTE = [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
 CLASSES = ['soil', 'crop', 'weed']
@@ -103,3 +103,26 @@ def test_sizes_must_agree():
     parts['infrared'] = np.zeros((10, 20), dtype=np.uint8)
     with pytest.raises(ValueError, match=r"must have one size, got .*'infrared': \(10, 20\)"):
         draw_panel(**parts)
+
+
+def test_a_pair_and_its_labels():
+    given = pictures()
+    label = np.full((10, 250), 1)
+    picture = draw_pair(given['visible'], given['infrared'], label, CLASSES, PALETTE)
+    assert picture.shape == (22 + 10 + 22, 3 * 250 + 2 * 4, 3)
+    for n, colour in enumerate([[10, 20, 30], [77, 77, 77], [255, 0, 0]]):
+        assert (picture[22:32, n * 254 : n * 254 + 250] == colour).all(), n
+    legend = {tuple(colour) for colour in picture[32:].reshape(-1, 3).tolist()}
+    assert {tuple(colour) for colour in PALETTE} <= legend
+    # What is ignored has a colour of its own, which is told.
+    label[0] = 255
+    ignored = draw_pair(given['visible'], given['infrared'], label, CLASSES, PALETTE)
+    assert (ignored[22, 2 * 254 : 2 * 254 + 250] == 90).all()
+    assert (ignored[32:] == 90).all(axis=2).sum() >= 100 > (picture[32:] == 90).all(axis=2).sum()
+
+
+def test_a_pair_without_labels():
+    given = pictures()
+    assert draw_pair(given['visible'], given['infrared']).shape == (22 + 10, 2 * 250 + 4, 3)
+    with pytest.raises(ValueError, match='one size'):
+        draw_pair(given['visible'], given['infrared'][1:])

@@ -24,11 +24,27 @@ train_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(vi_path='train/vi', ir_path='train/ir', seg_map_path='train/labels'),
+        hold_out=5,
         pipeline=train_pipeline,
     ),
 )
-# CWFID has no validation split: both are the test split.
+# CWFID has no validation split: every fifth training pair is for validation. hold_out=None trains with all of them.
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(vi_path='train/vi', ir_path='train/ir', seg_map_path='train/labels'),
+        hold_out=5,
+        part='held_out',
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = dict(
     batch_size=1,
     num_workers=4,
     persistent_workers=True,
@@ -41,7 +57,6 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = val_dataloader
 
 val_evaluator = [dict(type='PerClassIoUMetric', iou_metrics=['mIoU']), dict(type='FusionMetric')]
 test_evaluator = val_evaluator

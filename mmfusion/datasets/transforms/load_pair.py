@@ -79,6 +79,32 @@ _MENTIONS = 3
 _mentioned: set[str] = set()
 
 
+def split_four_channels(img: np.ndarray, path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Colours and infrared of a file that holds both.
+
+    Args:
+        img (np.ndarray): (H, W, 4): blue, green, red, infrared.
+        path (str): What messages call it.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: (H, W, 3) and (H, W).
+
+    Raises:
+        ValueError: It has not four channels.
+
+    Examples:
+        >>> vi, ir = split_four_channels(np.full((2, 3, 4), (1, 2, 3, 9), np.uint8), 'one.png')
+        >>> vi.shape, int(ir[0, 0])
+        ((2, 3, 3), 9)
+    """
+    if img.ndim != 3 or img.shape[2] != 4:
+        raise ValueError(
+            f'{path} is the visible and the infrared image at once and must have four channels, the last one infrared, '
+            f'but has shape {img.shape}. Give each image a file of its own.'
+        )
+    return img[..., :3], img[..., 3]
+
+
 @TRANSFORMS.register_module()
 class LoadPairFromFile(BaseTransform):
     """Read the files of a pair into one (H, W, 4) image, channels B, G, R, infrared, on the 0..255 scale.
@@ -88,6 +114,9 @@ class LoadPairFromFile(BaseTransform):
     small part of its 14 or 16 bit, so that by default an infrared image of more than 8 bit is stretched over what it
     holds. A grey visible image is repeated to three channels; an alpha channel is dropped. Orientation tags are
     ignored, since they would turn one modality only.
+
+    Where ``vi_path`` and ``ir_path`` are one file of four channels, as in MFNet's data set, the last of them is
+    infrared and no transparency.
 
     Required keys: ``vi_path`` (or ``img_path``), ``ir_path``. Added: ``img``, ``img_path``, ``vi_path``, ``img_shape``,
     ``ori_shape`` (both (H, W)).
@@ -154,6 +183,13 @@ class LoadPairFromFile(BaseTransform):
         if img is None:
             raise ValueError('unknown format, or the file is damaged')
         return img
+
+    def _read_both(self, vi_path: str, ir_path: str) -> tuple[np.ndarray, np.ndarray]:
+        """Content of the visible and of the infrared file, which may be the same."""
+        if vi_path != ir_path:
+            return self._read(vi_path, 'visible'), self._read(ir_path, 'infrared')
+        img = self._read(vi_path, 'visible')
+        return split_four_channels(img, vi_path) if img.ndim == 3 and img.shape[2] == 4 else (img, img)
 
     def _read(self, path: str, what: str) -> np.ndarray:
         """Content of an image file, raw values."""
@@ -284,7 +320,7 @@ class LoadPairFromFile(BaseTransform):
                 'A pair needs `vi_path` (or `img_path`) and `ir_path`, but there are only the keys '
                 f'{sorted(results)}. Use PairedSegDataset or one of its subclasses.'
             )
-        img = self.join(self._read(vi_path, 'visible'), self._read(ir_path, 'infrared'), vi_path, ir_path)
+        img = self.join(*self._read_both(vi_path, ir_path), vi_path, ir_path)
         results.update(img=img, img_path=vi_path, vi_path=vi_path, img_shape=img.shape[:2], ori_shape=img.shape[:2])
         return results
 

@@ -11,6 +11,8 @@ from mmfusion.registry import HOOKS
 
 from .bare_model import bare_model
 
+_FUSION = 'model.fusion.attribution'
+
 
 @HOOKS.register_module()
 class DataCheckHook(Hook):
@@ -76,9 +78,23 @@ class DataCheckHook(Hook):
         ids = {f'model.segmentor.{name}': head.ignore_index for name, head in heads.items()}
         ids |= {name: loader.dataset.ignore_index for name, loader in loaders.items() if _has(loader.dataset)}
         ids |= ignored
+        if _ignores_a_class(heads, ids):
+            ids.pop(_FUSION, None)
         if len(set(ids.values())) > 1:
             told = ', '.join(f'{name}: {value}' for name, value in ids.items())
             raise ValueError(f'pixels without a class have one id, but ignore_index is {told}; set it to the same')
+
+
+def _ignores_a_class(heads: dict[str, Any], ids: dict[str, int]) -> bool:
+    """Whether all but the fusion ignore the id of a class, as in the released recipe.
+
+    The fusion may weigh the region of such a class all the same, since no loss of the segmentor is meant by it.
+    """
+    others = {value for name, value in ids.items() if name != _FUSION}
+    if len(others) != 1:
+        return False
+    (ignored,) = others
+    return any(0 <= ignored < head.num_classes for head in heads.values())
 
 
 def _has(dataset: Any) -> bool:
@@ -103,7 +119,7 @@ def _ignored(runner: Runner, evaluator: Any) -> dict[str, int]:
     found = {}
     fusion: Any = getattr(bare_model(runner), 'fusion', None)
     if getattr(fusion, 'asks_segmentor', False) or getattr(fusion, 'gate', None) is not None:
-        found['model.fusion.attribution'] = fusion.ignore_index
+        found[_FUSION] = fusion.ignore_index
     return found | dict(_of_metrics(evaluator))
 
 

@@ -21,6 +21,8 @@ DATA = {
     'msrs-weak': 'road pairs, weak masks',
     'msrs': 'MSRS',
     'fmb': 'FMB',
+    'fmb14': 'FMB, 14 classes',
+    'fmb15': 'FMB, 14 classes and unlabelled',
     'mfnet': 'MFNet',
     'pst900': 'PST900',
     'semanticrt': 'SemanticRT',

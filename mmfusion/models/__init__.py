@@ -30,6 +30,7 @@ from .refinement import DetailRefiner
 from .scorer import SegmentorScorer
 from .segmentors import FusionSegmentor, FusionTTAModel
 from .sensor_dropout import SensorDropout
+from .zoo_weights import find_in_zoo, load_from_mmseg
 
 __all__ = [
     'AttributionFusionLoss',
@@ -56,6 +57,8 @@ __all__ = [
     'VisibleOnly',
     'WeightedCrossEntropy',
     'find_in_package',
+    'find_in_zoo',
+    'load_from_mmseg',
     'load_from_package',
 ]
 

@@ -1,4 +1,5 @@
-# UAAFusion in front of DeepLabV3+ on MobileNetV2.
+# UAAFusion in front of DeepLabV3+ on MobileNetV2. It starts from mmseg's weights for Cityscapes, fetched once; scores
+# of other classes start anew (model.pretrained=False for random weights).
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='FusionSegmentor',
@@ -7,6 +8,10 @@ model = dict(
     normalize=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
     segmentor=dict(
         type='EncoderDecoder',
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='mmseg://mobilenet_v2/mobilenet-v2-d8_deeplabv3plus_4xb2-80k_cityscapes-512x1024',
+        ),
         backbone=dict(
             type='MobileNetV2',
             widen_factor=1.0,

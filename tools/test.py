@@ -11,6 +11,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmfusion.command_line import OneLineErrors, runner_config, runner_parser
+from mmfusion.datasets.paired_pipeline import flipped_pipeline
 from mmfusion.engine.config_checks import check_config
 from mmfusion.engine.run import carry_out
 
@@ -41,16 +42,16 @@ def save_outputs(cfg: Config, folder: str) -> None:
 
 
 def augment(cfg: Config) -> None:
-    """Switch test time augmentation on.
+    """Switch test time augmentation on: the config's ``tta_pipeline``, or both horizontal flips where it has none.
 
-    Raises:
-        ValueError: The config says nothing about it.
+    mmseg's model for it would drop the fused images.
     """
-    if not {'tta_model', 'tta_pipeline'} <= set(cfg):
-        raise ValueError('--tta needs tta_model and tta_pipeline in the config')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    cfg.tta_model.module = cfg.model
-    cfg.model = cfg.tta_model
+    dataset = cfg.test_dataloader.dataset
+    dataset.pipeline = cfg.get('tta_pipeline') or flipped_pipeline(dataset.pipeline)
+    model = cfg.get('tta_model') or dict(type='FusionTTAModel')
+    if model['type'].endswith('SegTTAModel'):
+        model = {**model, 'type': 'FusionTTAModel'}
+    cfg.model = dict(model, module=cfg.model)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,7 +69,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--show', action='store_true', help='show the panels in a window instead')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per window (default: 2)')
     parser.add_argument('--out', help='write label maps and fused images to this folder')
-    parser.add_argument('--tta', action='store_true', help='test time augmentation (tta_model and tta_pipeline)')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test time augmentation: tta_pipeline of the config, or both horizontal flips',
+    )
     args = parser.parse_args(argv)
     with OneLineErrors(args) as outcome:
         cfg = runner_config(args)

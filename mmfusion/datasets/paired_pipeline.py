@@ -96,3 +96,31 @@ def _changed(steps: Any) -> Any:
     if 'transforms' in steps and name != 'ApplyToModality':
         return dict(steps, transforms=_changed(steps['transforms']))
     return dict(steps)
+
+
+def flipped_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[dict]:
+    """A pipeline for testing that gives each pair as it is and flipped horizontally.
+
+    Args:
+        pipeline (Sequence[dict]): Configs of transforms, the last of which packs. Labels are loaded behind the flips,
+            for predictions come back unflipped.
+
+    Returns:
+        list[dict]: With mmcv's ``TestTimeAug``.
+
+    Raises:
+        ValueError: The pipeline is empty.
+
+    Examples:
+        >>> steps = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations'), dict(type='PackFusionInputs')]
+        >>> load, augment = flipped_pipeline(steps)
+        >>> [len(choices) for choices in augment['transforms']]
+        [2, 1, 1]
+    """
+    if not pipeline:
+        raise ValueError('the pipeline of the test data is empty; there is nothing to augment')
+    *steps, pack = pipeline
+    labels = [step for step in steps if _name(step).endswith('Annotations')]
+    flips = [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)]
+    choices = [flips, *([dict(step)] for step in labels), [dict(pack)]]
+    return [*(dict(step) for step in steps if step not in labels), dict(type='TestTimeAug', transforms=choices)]

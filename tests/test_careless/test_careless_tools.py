@@ -6,8 +6,8 @@ import pytest
 LINES = {
     'test.py {config} nowhere.pth': ['no checkpoint at nowhere.pth'],
     'test.py nowhere.py nowhere.pth': ['no config at nowhere.py'],
-    'test.py {config} {config} --tta': ['--tta needs tta_model'],
-    'train.py {config} --amp': ['--amp needs a GPU'],
+    'test.py {config} {config} --tta': ['tiny.py'],
+    'train.py {config} --amp --cfg-options optim_wrapper.type=ApexOptimWrapper': ['--amp', 'ApexOptimWrapper'],
     'train.py {config} --cfg-options launcher=pytorch': ['use --launcher'],
     'model_converters/released_to_mmfusion.py nowhere.pth out.pth': ['no checkpoint at nowhere.pth'],
     'model_converters/released_to_mmfusion.py {config} out.pth': ['tiny.py'],

@@ -7,7 +7,7 @@ import pytest
 from mmengine.registry import DefaultScope
 
 from mmfusion.datasets import PairedSegDataset
-from mmfusion.datasets.paired_pipeline import paired_pipeline
+from mmfusion.datasets.paired_pipeline import flipped_pipeline, paired_pipeline
 
 NAMES = dict(classes=('background', 'warm', 'printed'), palette=[[0, 0, 0], [200, 60, 20], [40, 160, 220]])
 SINGLE = [
@@ -88,3 +88,19 @@ def test_in_a_data_set(pair_folder, tmp_path, scope):
     assert np.array_equal(item['data_samples'].gt_sem_seg.data, labels.flip(-1))
     assert np.array_equal(item['inputs'][3], as_it_is['inputs'][3].flip(-1))  # Infrared is not distorted.
     assert not np.array_equal(item['inputs'][:3], as_it_is['inputs'][:3].flip(-1))
+
+
+def test_flipped():
+    """What resizes comes before, labels behind the flips."""
+    steps = [dict(type='LoadPairFromFile'), dict(type='Resize', scale=(8, 8)), *types_of('LoadPairAnnotations', 'Pack')]
+    *before, augment = flipped_pipeline(steps)
+    assert before == steps[:2]
+    flips, *others = augment['transforms']
+    assert [(step['prob'], step['direction']) for step in flips] == [(0.0, 'horizontal'), (1.0, 'horizontal')]
+    assert [types(choices) for choices in others] == [['LoadPairAnnotations'], ['Pack']]
+    with pytest.raises(ValueError, match='nothing to augment'):
+        flipped_pipeline([])
+
+
+def types_of(*names):
+    return [dict(type=name) for name in names]

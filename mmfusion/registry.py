@@ -64,7 +64,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'mmfusion.engi
 PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS')
 
 METRICS = _child('METRICS', 'mmfusion.evaluation')
-EVALUATOR = _child('EVALUATOR')
+EVALUATOR = _child('EVALUATOR', 'mmfusion.evaluation')
 TASK_UTILS = _child('TASK_UTILS')
 
 VISUALIZERS = _child('VISUALIZERS', 'mmfusion.visualization')

@@ -4,11 +4,13 @@
 import mmseg.evaluation  # noqa: F401
 
 from .functional import CONVENTIONS, FUSION_METRICS, fusion_metrics
+from .fusion_evaluator import FusionEvaluator
 from .metrics import FusionMetric, PerClassIoUMetric, ProtocolIoUMetric
 
 __all__ = [
     'CONVENTIONS',
     'FUSION_METRICS',
+    'FusionEvaluator',
     'FusionMetric',
     'PerClassIoUMetric',
     'ProtocolIoUMetric',

@@ -35,6 +35,8 @@ def recipe(pair_folder, tmp_path):
     cfg.model.segmentor.decode_head.update(in_channels=[8, 16, 40, 64], channels=8)
     cfg.default_hooks.checkpoint.interval = cfg.default_hooks.logger.interval = 1
     cfg.env_cfg.mp_cfg.mp_start_method = 'fork'
+    both = [dict(type='IoUMetric', iou_metrics=['mIoU']), dict(type='FusionMetric', metrics=('EN', 'SCD'))]
+    cfg.test_evaluator = dict(type='FusionEvaluator', metrics=both)
     cfg.dump(tmp_path / 'joint.py')
     return tmp_path / 'joint.py'
 
@@ -47,14 +49,25 @@ def test_train_test_benchmark(recipe, tmp_path):
         'test.py', recipe, checkpoint, '--work-dir', tmp_path / 'run', '--out', tmp_path / 'labels', cwd=tmp_path
     )
     assert 'mIoU' in told
+    assert 'fusion/SCD' in told
     assert len(list((tmp_path / 'labels').glob('*.png'))) == 6
-    told = call('test.py', recipe, checkpoint, '--work-dir', tmp_path / 'run', '--tta', cwd=tmp_path)
+    work, kind = ('--work-dir', tmp_path / 'run'), 'tta_model.type=FusionTTAModel'
+    told = call('test.py', recipe, checkpoint, *work, '--tta', '--cfg-options', kind, cwd=tmp_path)
     assert 'mIoU' in told
+    assert 'fusion/SCD' in told
 
     model = init_model(str(recipe), str(checkpoint), device='cpu')
     assert not model.training
     saved = torch.load(checkpoint, weights_only=False)['state_dict']
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
+
+
+def test_our_tools(recipe, tool, tmp_path):
+    assert tool('train', recipe, '--work-dir', tmp_path / 'run') == 0
+    work, out = ('--work-dir', tmp_path / 'test'), ('--out', tmp_path / 'out')
+    assert tool('test', recipe, tmp_path / 'run/iter_1.pth', *work, *out, '--tta') == 0
+    assert len(list((tmp_path / 'out/labels').glob('*.png'))) == 6
+    assert len(list((tmp_path / 'out/fused').glob('*.png'))) == 6
 
 
 def test_browse_dataset(recipe, tmp_path):

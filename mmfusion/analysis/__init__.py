@@ -25,6 +25,7 @@ from .interventions import (
     possible_interventions,
 )
 from .labels import fit_labels, labels_at_input
+from .prediction_cost import PredictionCost, cost_of_prediction
 from .report_files import json_text, without_nan, write_text
 from .run_summary import choose_metrics, choose_results, group_runs, summarise, summary_to_markdown, write_csv
 from .scenes import SceneBatch, batch_ranges, build_dataset, read_batches, read_label_map, read_scene, resized
@@ -50,6 +51,7 @@ __all__ = [
     'Intervention',
     'MIoUOptions',
     'Observation',
+    'PredictionCost',
     'Run',
     'SceneBatch',
     'ScoreView',
@@ -77,6 +79,7 @@ __all__ = [
     'compare_definitions',
     'compare_on',
     'convergence',
+    'cost_of_prediction',
     'counting',
     'device_name',
     'difference_error',

@@ -9,6 +9,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+import recipes
 from packaging.requirements import Requirement
 
 from mmfusion import __version__
@@ -214,3 +215,26 @@ def test_training_by_name(elsewhere, site, tmp_path):
     train = site / 'mmfusion/.mim/tools/train.py'
     elsewhere(str(train), Path(SMALL).stem, '--work-dir', str(tmp_path / 'run'), '--cfg-options', *options)
     assert (tmp_path / 'run/iter_1.pth').is_file()
+
+
+def test_a_recipe_of_mmseg(elsewhere, site, tmp_path, pair_folder):
+    """Ten lines outside of a checkout, by the shipped tool."""
+    child = recipes.CHILD.format(recipe=recipes.FAMILIES['segformer'], data=pair_folder(tmp_path / 'data'))
+    (tmp_path / 'child.py').write_text(child)
+    small = (
+        'model.pretrained=False',
+        'model.segmentor.backbone.embed_dims=8',
+        'model.segmentor.decode_head.in_channels=[8,16,40,64]',
+        'model.segmentor.decode_head.channels=8',
+        'data_preprocessor.size=(32,32)',
+        'train_dataloader.dataset.pipeline.2.scale=(48,32)',
+        'train_dataloader.dataset.pipeline.3.crop_size=(32,32)',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'train_cfg.max_iters=1',
+        'default_hooks.logger.interval=1',
+    )
+    tool = site / 'mmfusion/.mim/tools/train.py'
+    told = elsewhere(str(tool), 'child.py', '--work-dir', 'run', '--cfg-options', *small)
+    assert 'Iter(train) [1/1]' in told
+    assert list((tmp_path / 'run').glob('iter_1.pth'))

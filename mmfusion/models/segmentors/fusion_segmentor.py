@@ -23,7 +23,7 @@ from .build import build_refiner, build_segmentor, refuse_blind_attention, segme
 from .equal_sizes import in_equal_sizes
 from .finite import FiniteWatch
 from .fused_prediction import attach_fusion, padding_mask
-from .head_output import HeadOutput, refined_losses
+from .head_output import HeadOutput, refined_losses, without_empty
 from .iterations import IterationCounter
 from .pair import Pair
 from .recipe import pair_preprocessor
@@ -324,7 +324,7 @@ class FusionSegmentor(AttributedReading):
                 # Scores of views meet as in a prediction; of fused image and sources, the fused image's come first.
                 fine = self._finished(logits, result, pair)
                 found = {**found, **refined_losses(self.decode_head, fine, data_samples, list(self.loss_refined))}
-            for key, value in found.items():
+            for key, value in without_empty(found).items():
                 if 'loss' in key:
                     factor = self.loss_seg_weight * part
                     value = [v * factor for v in value] if isinstance(value, list) else value * factor

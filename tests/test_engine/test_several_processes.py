@@ -131,7 +131,8 @@ def test_as_one_process_with_the_larger_batch(readings, unlike, tmp_path, world)
             assert value.any(), f'{name}: {key}'  # Equal, and not because there is none.
         for found in ranks:
             for key, value in found[f'{name} trained'].items():
-                assert value.isfinite().all() and torch.equal(value, ranks[0][f'{name} trained'][key]), key
+                assert value.isfinite().all(), key
+                assert torch.equal(value, ranks[0][f'{name} trained'][key]), key
     assert {'fusion.loss_gate_share', 'fusion.loss_gate_strength', 'refined.loss_ce'} <= set(ranks[0]['gate'][0])
     if world == 4:  # A process without a pixel that counts has no loss of them.
         nothing = ranks[3]['gate'][0]
@@ -166,7 +167,9 @@ def each_loss(rank=0, world=1):
     found = {}
     for name, config in {**TOGETHER, **BY_PROCESS}.items():
         # mmseg's own class weights fail on ignored pixels.
-        found[name] = MODELS.build(dict(config))(scores, labels if name == 'class weights' else partly, ignore_index=255)
+        found[name] = MODELS.build(dict(config))(
+            scores, labels if name == 'class weights' else partly, ignore_index=255
+        )
     found['refined'] = _plain_loss(scores, partly, 255)
     found['refined, one channel'] = _plain_loss(scores[:, :1], partly.clamp(max=1).where(partly != 255, 255), 255)
     pair = scores.sigmoid().unsqueeze(2).unbind(1)

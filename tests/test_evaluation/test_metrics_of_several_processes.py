@@ -6,6 +6,8 @@ import pytest
 from mmengine.runner import Runner
 from ranks import in_ranks
 
+from mmfusion.engine.cpu_processes import join_cpu_processes
+
 METRICS = ['EN', 'MI', 'SSIM']
 
 
@@ -27,7 +29,8 @@ def config(run_config, model_config, pair_folder, tmp_path, random_checkpoint, p
 
 
 def test_rank(rank, world, cfg):
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    cfg.launcher = 'pytorch'
+    join_cpu_processes(cfg)
     return {round_up: _tested(cfg, round_up) for round_up in (True, False)}
 
 
@@ -41,7 +44,7 @@ def _tested(cfg, round_up):
 
 
 def test_metrics_are_equal(config, tmp_path, forget_globals):
-    """To the last bit, whether the sampler fills the last batch with the first pairs again or not."""
+    """Whether the sampler fills the last batch with the first pairs again or not."""
     alone = _tested(config, True)
     assert {'mIoU', 'IoU/warm', 'protocol/mIoU (no background, absent=0)', 'fusion/SSIM'} <= set(alone)
     assert np.isfinite([alone['mIoU'], *(alone[f'fusion/{name}'] for name in METRICS)]).all()
@@ -49,6 +52,5 @@ def test_metrics_are_equal(config, tmp_path, forget_globals):
     for world in (2, 4):
         for found in in_ranks(test_rank, world, tmp_path / f'ranks{world}', config):
             for metrics in found.values():
-                assert metrics.keys() == alone.keys()
-                assert all(np.array_equal(metrics[name], alone[name], equal_nan=True) for name in alone), metrics
-
+                # Batches of other pairs: sums in another order, far from what one pair more or less would change.
+                assert metrics == pytest.approx(alone, rel=1e-7, nan_ok=True)

@@ -16,7 +16,7 @@ class WeightedCrossEntropy(nn.Module):
     """Cross entropy, each pixel by the weight of its class, mean over the pixels that are not ignored.
 
     mmseg's own loss with ``class_weight`` fails on ignored pixels, on one stack or the other. It takes the place of
-    that in a decode head's ``loss_decode``. Several processes count their pixels together, so that each weighs the same.
+    that in a decode head's ``loss_decode``. Several processes count their pixels together: each weighs the same.
 
     Args:
         class_weight (Sequence[float], optional): One weight per class, at least 0; all 1 by default.

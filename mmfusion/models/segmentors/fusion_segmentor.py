@@ -84,7 +84,8 @@ class FusionSegmentor(AttributedReading):
             themselves into the fused image, on which the segmentor comes to rely. A gate is taught in the true regions
             in any case, since that reaches a loss only.
         teach_interval (int): The gate is taught in every so many iterations, for attribution takes passes of the
-            segmentor.
+            segmentor. Iterations are the runner's: with accumulated gradients an update takes several, and with an
+            interval of 2 and ``accumulative_counts=2`` the lesson of each update is on its first half.
         scorer (dict, optional): Options ``score``, ``mode`` and ``dtype`` of
             :class:`~mmfusion.models.scorer.SegmentorScorer`.
         stretch (bool): Stretch each predicted fused image to its own minimum and maximum, as released.

@@ -34,7 +34,7 @@ class Record(Hook):
 
 def state(runner):
     model = getattr(runner.model, 'module', runner.model)
-    return {name: value.clone() for name, value in model.state_dict().items()}
+    return {name: value.cpu().clone() for name, value in model.state_dict().items()}
 
 
 def saved(folder, name):

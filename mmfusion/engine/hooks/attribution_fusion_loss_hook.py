@@ -56,8 +56,8 @@ class AttributionFusionLossHook(Hook):
 
     Iterations are the runner's. With accumulated gradients (``accumulative_counts``) an update takes several of them,
     and the running mean takes the same weights in as often; as many times the iterations, and a momentum smaller by as
-    much, mean about the same in updates. The mean has running statistics of norms of its own, averaged as the weights are;
-    ``SafeCheckpointHook`` averages them over several processes. What goes to the log is of the first process.
+    much, come to about the same in updates. The mean has running statistics of norms of its own, averaged as the
+    weights are; ``SafeCheckpointHook`` averages them over several processes. The log tells of the first process.
 
     Args:
         warmup_iters (int): Iterations with neutral weights; no attribution is computed.

@@ -2,6 +2,8 @@
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseAveragedModel
+from mmengine.runner import Runner
 from torch import nn
 
 
@@ -29,3 +31,26 @@ def average_buffers(model: nn.Module) -> None:
     all_reduce(together)
     for buffer, mean in zip(buffers, together.div(world).split([buffer.numel() for buffer in buffers])):
         buffer.copy_(mean.view_as(buffer))
+
+
+def average_buffers_of_run(runner: Runner) -> None:
+    """Give all processes the mean of the floating buffers of a run: its model, and the running means that hooks keep.
+
+    A hook such as mmengine's ``EMAHook`` puts its running mean into the checkpoint in the place of the model; with the
+    statistics of one process alone it would be another one than was tested.
+
+    Args:
+        runner (Runner): Of every process, with the same hooks.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> from mmengine.model import ExponentialMovingAverage
+        >>> model = nn.BatchNorm1d(2)
+        >>> hook = SimpleNamespace(ema_model=ExponentialMovingAverage(model), interval=1)
+        >>> average_buffers_of_run(SimpleNamespace(model=model, hooks=[hook]))
+    """
+    average_buffers(runner.model)
+    for hook in runner.hooks:
+        for kept in vars(hook).values():
+            if isinstance(kept, BaseAveragedModel):
+                average_buffers(kept)

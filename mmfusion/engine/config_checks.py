@@ -21,6 +21,7 @@ _TOP = {
     'compile',
     'custom_imports',
     'efficient_conv_bn_eval',
+    'find_unused_parameters',
     'model_wrapper_cfg',
     'sync_bn',
     'tta_model',

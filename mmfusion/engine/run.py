@@ -12,6 +12,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from .cpu_processes import join_cpu_processes
+
 
 class _Started(Hook):
     """Whether anything was trained or tested."""
@@ -37,6 +39,7 @@ def carry_out(cfg: Config, task: str) -> None:
         Exception: Whatever goes wrong. If that was in the first iteration or before, the work folder is as it was.
     """
     watch = _Started()
+    join_cpu_processes(cfg)
     with _as_it_was(Path(cfg.work_dir), watch):
         runner = Runner.from_cfg(cfg)
         runner.register_hook(watch)

@@ -26,7 +26,7 @@ CONFIG = dict(
         {'compile.backend': 'eager'},
         {'activation_checkpointing': ['backbone']},
         {'efficient_conv_bn_eval': 'backbone', 'sync_bn': 'torch', 'model_wrapper_cfg.broadcast_buffers': False},
-        {'auto_scale_lr.enable': True},
+        {'auto_scale_lr.enable': True, 'find_unused_parameters': True},
         {'env_cfg.cudnn_benchmark': True, 'env_cfg.dist_cfg.backend': 'gloo'},
         {'randomness.seed': 3, 'randomness.deterministic': True},
         {'train_dataloader.disable_subprocess_warning': True, 'train_dataloader.prefetch_factor': 4},

@@ -3,23 +3,16 @@
 import copy
 import os
 import signal
-import socket
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import CheckpointLoader, Runner
+from ranks import in_ranks
 
+from mmfusion.engine.cpu_processes import join_cpu_processes
 from mmfusion.registry import MODELS
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return server.getsockname()[1]
 
 
 def gradients(model, batch):
@@ -31,10 +24,7 @@ def gradients(model, batch):
     return {name: None if p.grad is None else p.grad.clone() for name, p in module.named_parameters()}
 
 
-def train_one_rank(rank, port, config, state, batches, folder):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE='2')
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', rank=rank, world_size=2)
+def train_one_rank(rank, world, config, state, batches):
     model = MODELS.build(config)
     model.load_state_dict(state)
     # Without looking for unused parameters: a parameter that gets no gradient would be an error in the second pass.
@@ -42,8 +32,7 @@ def train_one_rank(rank, port, config, state, batches, folder):
     first = gradients(parallel, batches[rank])
     model.zero_grad()
     gradients(parallel, batches[rank])
-    torch.save(first, folder / f'{rank}.pt')
-    dist.destroy_process_group()
+    return first
 
 
 @pytest.mark.parametrize('estimator', ['exact', 'endpoint'])
@@ -60,21 +49,18 @@ def test_gradients_are_the_mean_over_ranks(model_config, make_batch, tmp_path, e
         label[label == 2] = 0
     assert len(batches[0][1][0].gt_sem_seg.data.unique()) > len(batches[1][1][0].gt_sem_seg.data.unique())
 
-    mp.spawn(train_one_rank, (free_port(), config, model.state_dict(), batches, tmp_path), nprocs=2)
+    ranks = in_ranks(train_one_rank, 2, tmp_path / 'ranks', config, model.state_dict(), batches)
 
     alone = [gradients(copy.deepcopy(model), batch) for batch in batches]
-    ranks = [torch.load(tmp_path / f'{rank}.pt') for rank in (0, 1)]
     for name in alone[0]:
         assert torch.equal(ranks[0][name], ranks[1][name]), name
         torch.testing.assert_close(ranks[0][name], (alone[0][name] + alone[1][name]) / 2, rtol=1e-4, atol=1e-7)
     assert any(not torch.equal(alone[0][name], alone[1][name]) for name in alone[0])
 
 
-def save_one_rank(rank, port, make, folder):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK='0')
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', rank=rank, world_size=2)
-    runner = Runner.from_cfg(make)
+def save_one_rank(rank, world, cfg):
+    join_cpu_processes(cfg)
+    runner = Runner.from_cfg(cfg)
     seen = []
 
     class Keep(Hook):
@@ -93,8 +79,7 @@ def save_one_rank(rank, port, make, folder):
     runner.register_hook(Keep())
     runner.register_hook(Before())
     runner.train()
-    torch.save(seen, folder / f'{rank}.pt')
-    dist.destroy_process_group()
+    return seen
 
 
 def statistics(model):
@@ -114,10 +99,9 @@ def test_running_statistics_are_averaged_before_they_are_tested_and_saved(
         hooks=[dict(type='IterSeedHook')],
         default_hooks=dict(checkpoint=checkpoint),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=2, val_interval=1),
-        model_wrapper_cfg=dict(type='MMDistributedDataParallel', broadcast_buffers=False),
+        launcher='pytorch',
     )
-    mp.spawn(save_one_rank, (free_port(), cfg, tmp_path), nprocs=2)
-    ranks = [torch.load(tmp_path / f'{rank}.pt') for rank in (0, 1)]
+    ranks = in_ranks(save_one_rank, 2, tmp_path / 'ranks', cfg)
     (before, tested, *_), (other, also, *_) = ranks
     assert any(not torch.equal(before[name], other[name]) for name in before)  # Each has seen pairs of its own.
     for name in before:
@@ -129,10 +113,8 @@ def test_running_statistics_are_averaged_before_they_are_tested_and_saved(
         assert torch.equal(last[name], ranks[1][-1][name]), name
 
 
-def stop_one_rank(rank, port, cfg, folder):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK='0')
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', rank=rank, world_size=2)
+def stop_one_rank(rank, world, cfg):
+    join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
 
     class Stop(Hook):
@@ -144,8 +126,7 @@ def stop_one_rank(rank, port, cfg, folder):
     try:
         runner.train()
     except SystemExit as stopped:
-        (folder / f'{rank}.txt').write_text(f'{stopped.code} after {runner.iter + 1}')
-    dist.destroy_process_group()
+        return f'{stopped.code} after {runner.iter + 1}'
 
 
 def test_all_processes_stop_where_one_was_told_to(run_config, model_config, pair_folder, plain_configs, tmp_path):
@@ -156,9 +137,8 @@ def test_all_processes_stop_where_one_was_told_to(run_config, model_config, pair
         tmp_path / 'run',
         max_iters=30,
         default_hooks=dict(checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=100)),
-        model_wrapper_cfg=dict(type='MMDistributedDataParallel', broadcast_buffers=False),
+        launcher='pytorch',
     )
-    mp.spawn(stop_one_rank, (free_port(), cfg, tmp_path), nprocs=2)
-    assert [(tmp_path / f'{rank}.txt').read_text() for rank in (0, 1)] == ['143 after 10'] * 2
+    assert in_ranks(stop_one_rank, 2, tmp_path / 'ranks', cfg) == ['143 after 10'] * 2
     (path,) = (tmp_path / 'run').glob('*.pth')
     assert CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['meta']['iter'] == 10

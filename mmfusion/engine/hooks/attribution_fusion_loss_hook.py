@@ -54,6 +54,11 @@ class AttributionFusionLossHook(Hook):
     The strength depends on the iteration alone and the running mean is in the checkpoint, so that a resumed run equals
     an uninterrupted one. Fine-tuning (``load_from``) starts a new mean from the weights that were loaded.
 
+    Iterations are the runner's. With accumulated gradients (``accumulative_counts``) an update takes several of them,
+    and the running mean takes the same weights in as often; as many times the iterations, and a momentum smaller by as
+    much, come to about the same in updates. The mean has running statistics of norms of its own, averaged as the
+    weights are; ``SafeCheckpointHook`` averages them over several processes. The log tells of the first process.
+
     Args:
         warmup_iters (int): Iterations with neutral weights; no attribution is computed.
         ramp_iters (int): Iterations over which the strength rises from 0 to 1.

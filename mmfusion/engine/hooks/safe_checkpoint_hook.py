@@ -19,7 +19,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmfusion.engine.atomic_files import ATOMIC, write_atomically
-from mmfusion.engine.buffers import average_buffers
+from mmfusion.engine.buffers import average_buffers_of_run
 from mmfusion.engine.latest_checkpoint import POINTER, latest_checkpoint
 from mmfusion.engine.stop_signals import StopSignals
 from mmfusion.registry import HOOKS
@@ -46,7 +46,8 @@ class SafeCheckpointHook(CheckpointHook):
       stops at once. During a validation they stop at once if all is saved, otherwise at its end. Several processes
       agree on it every ten iterations.
     - Several processes average the running statistics of their norms before these are saved and before they are tested:
-      each has seen pairs of its own, and only those of the first one would be kept.
+      each has seen pairs of its own, and only those of the first one would be kept. Running means that other hooks keep
+      (``EMAHook``, ``AttributionFusionLossHook``) are treated in the same way.
     - A run that is resumed with another batch size or data set, or when it is finished, says so.
 
     Files elsewhere than on a local disk are left to their backend.
@@ -185,7 +186,7 @@ class SafeCheckpointHook(CheckpointHook):
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         self._saved = meta['iter']
-        average_buffers(runner.model)
+        average_buffers_of_run(runner)
         with self._stop.hold(), _without_deprecations():
             runner.save_checkpoint(
                 self.out_dir,
@@ -234,7 +235,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Test what is saved. The model may be another one from here on, such as a running mean of itself."""
-        average_buffers(runner.model)
+        average_buffers_of_run(runner)
         self._validating = True
         self._stop.patience, self._patience = 0, self._stop.patience
 

@@ -13,6 +13,7 @@ from mmfusion.attribution.baseline import box_blur
 from mmfusion.registry import MODELS
 
 from ..precision import at_least_float32
+from ..processes import mean_over_processes
 
 # Never changed.
 _NORM = dict(type='BN')
@@ -107,9 +108,10 @@ class GateLoss(nn.Module):
     .. math:: \sum_{c} v_c \frac{1}{|R_c|} \sum_{q \in R_c} \mathrm{BCE}(g(q), s_c), \qquad
         s_c = \frac{E_I + \kappa}{E_I + E_V + 2 \kappa}, \qquad v_c \propto |R_c|^{1 - b}
 
-    over the regions of the batch, with weights that add to one. With a balance b of 1 every region counts the same,
-    whatever its size, with 0 every pixel. In between, small classes count and a large background is not taken for one
-    of them. The strength is taught the evidence of both sources together, :math:`\min(E_I + E_V, 1)`, in the same way.
+    over the regions of the batch (of all processes together), with weights that add to one. With a balance b of 1 every
+    region counts the same, whatever its size, with 0 every pixel. In between, small classes count and a large
+    background is not taken for one of them. The strength is taught the evidence of both sources together,
+    :math:`\min(E_I + E_V, 1)`, in the same way.
 
     Args:
         balance (float): The balance b, in [0, 1].
@@ -156,6 +158,8 @@ class GateLoss(nn.Module):
 def region_bce(logits: Tensor, target: Tensor, evidence: Evidence, balance: float = 1.0) -> Tensor:
     """Binary cross entropy, a mean over regions of the mean over their pixels.
 
+    Several processes divide by the mean of their weights: the mean of what they find is that of the larger batch.
+
     Args:
         logits (Tensor): (B, 1, H, W).
         target (Tensor): One value in [0, 1] per class (B, C).
@@ -180,4 +184,5 @@ def region_bce(logits: Tensor, target: Tensor, evidence: Evidence, balance: floa
     loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction='none')[:, 0]
     means = regions.finish(regions.sums(loss))
     weights = torch.where(regions.present, regions.sizes[:, :-1].to(loss) ** (1 - balance), torch.zeros_like(means))
-    return (means * weights).sum() / weights.sum().clamp(min=torch.finfo(loss.dtype).tiny)
+    total = mean_over_processes(weights.sum())
+    return (means * weights).sum() / total.clamp(min=torch.finfo(loss.dtype).tiny)

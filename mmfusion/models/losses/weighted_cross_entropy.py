@@ -8,13 +8,15 @@ from torch import Tensor, nn
 
 from mmfusion.registry import MODELS
 
+from ..processes import mean_over_processes
+
 
 @MODELS.register_module()
 class WeightedCrossEntropy(nn.Module):
     """Cross entropy, each pixel by the weight of its class, mean over the pixels that are not ignored.
 
     mmseg's own loss with ``class_weight`` fails on ignored pixels, on one stack or the other. It takes the place of
-    that in a decode head's ``loss_decode``.
+    that in a decode head's ``loss_decode``. Several processes count their pixels together: each weighs the same.
 
     Args:
         class_weight (Sequence[float], optional): One weight per class, at least 0; all 1 by default.
@@ -78,4 +80,5 @@ class WeightedCrossEntropy(nn.Module):
         losses = F.cross_entropy(cls_score, label, class_weight, ignore_index=ignore_index, reduction='none')
         if weight is not None:
             losses = losses * weight
-        return self.loss_weight * losses.sum() / (label != ignore_index).sum().clamp(min=1)
+        count = mean_over_processes((label != ignore_index).sum())
+        return self.loss_weight * losses.sum() / count.clamp(min=torch.finfo(count.dtype).eps)

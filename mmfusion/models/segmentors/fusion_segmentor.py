@@ -23,7 +23,7 @@ from .build import build_refiner, build_segmentor, refuse_blind_attention, segme
 from .equal_sizes import in_equal_sizes
 from .finite import FiniteWatch
 from .fused_prediction import attach_fusion, padding_mask
-from .head_output import HeadOutput, refined_losses
+from .head_output import HeadOutput, refined_losses, without_empty
 from .iterations import IterationCounter
 from .pair import Pair
 from .recipe import pair_preprocessor
@@ -84,7 +84,8 @@ class FusionSegmentor(AttributedReading):
             themselves into the fused image, on which the segmentor comes to rely. A gate is taught in the true regions
             in any case, since that reaches a loss only.
         teach_interval (int): The gate is taught in every so many iterations, for attribution takes passes of the
-            segmentor.
+            segmentor. Iterations are the runner's: with accumulated gradients an update takes several, and with an
+            interval of 2 and ``accumulative_counts=2`` the lesson of each update is on its first half.
         scorer (dict, optional): Options ``score``, ``mode`` and ``dtype`` of
             :class:`~mmfusion.models.scorer.SegmentorScorer`.
         stretch (bool): Stretch each predicted fused image to its own minimum and maximum, as released.
@@ -324,7 +325,7 @@ class FusionSegmentor(AttributedReading):
                 # Scores of views meet as in a prediction; of fused image and sources, the fused image's come first.
                 fine = self._finished(logits, result, pair)
                 found = {**found, **refined_losses(self.decode_head, fine, data_samples, list(self.loss_refined))}
-            for key, value in found.items():
+            for key, value in without_empty(found).items():
                 if 'loss' in key:
                     factor = self.loss_seg_weight * part
                     value = [v * factor for v in value] if isinstance(value, list) else value * factor

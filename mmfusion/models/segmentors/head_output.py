@@ -1,6 +1,6 @@
 """What a decode head says while a segmentor trains, and the losses of scores that were refined behind it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
+
+from ..processes import mean_over_processes
 
 
 class HeadOutput:
@@ -87,6 +89,29 @@ def refined_losses(
     return {f'refined.{name}': value for name, value in found.items()}
 
 
+def without_empty(losses: Mapping[str, Any]) -> dict[str, Any]:
+    """Losses of no value as zero: mmseg's Lovasz loss says nothing where every pixel is ignored, whose mean is NaN.
+
+    Args:
+        losses (Mapping[str, Any]): Tensors, or lists of them, by their names.
+
+    Returns:
+        dict[str, Any]: The same; still connected to what they were computed from.
+
+    Examples:
+        >>> without_empty({'loss_lovasz': torch.zeros(0, 3), 'loss_ce': torch.tensor(0.5)})
+        {'loss_lovasz': tensor(0.), 'loss_ce': tensor(0.5000)}
+    """
+
+    def filled(value: Any) -> Any:
+        return value.sum() if isinstance(value, Tensor) and not value.numel() else value
+
+    return {
+        name: [filled(each) for each in value] if isinstance(value, list) else filled(value)
+        for name, value in losses.items()
+    }
+
+
 def _plain_loss(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
     """Cross entropy, of two classes for a single channel; 0 if every pixel is ignored."""
     known = labels != ignore_index
@@ -95,4 +120,5 @@ def _plain_loss(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
     else:
         wanted = labels.masked_fill(~known, 0).to(logits)
         losses = known * F.binary_cross_entropy_with_logits(logits[:, 0], wanted, reduction='none')
-    return losses.sum() / known.sum().clamp(min=1)
+    count = mean_over_processes(known.sum())
+    return losses.sum() / count.clamp(min=torch.finfo(count.dtype).eps)

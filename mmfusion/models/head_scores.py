@@ -62,7 +62,8 @@ def logits_of_masses(masses: Tensor) -> Tensor:
         Tensor: (B, C, H, W).
 
     Examples:
-        >>> logits_of_masses(torch.tensor([1.5, 0.5]).view(1, 2, 1, 1)).softmax(1).flatten().tolist()
+        >>> probabilities = logits_of_masses(torch.tensor([1.5, 0.5]).view(1, 2, 1, 1)).softmax(1)
+        >>> [round(value, 3) for value in probabilities.flatten().tolist()]
         [0.75, 0.25]
     """
     return masses.clamp(min=_TINY).log()

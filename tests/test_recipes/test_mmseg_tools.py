@@ -11,6 +11,8 @@ import recipes
 import torch
 from mmseg.apis import init_model
 
+from mmfusion import STACK
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(mmseg.__file__).parent / '.mim/tools'
 
@@ -57,6 +59,11 @@ def test_train_test_benchmark(recipe, tmp_path):
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.xfail(
+    STACK['mmseg'] == 'mmsegmentation',
+    reason='mmseg 1.2.2 draws labels into an array that OpenCV refuses, of its own data sets too; the fork copies it',
+    strict=True,
+)
 def test_browse_dataset(recipe, tmp_path):
     call('analysis_tools/browse_dataset.py', recipe, '--not-show', '--output-dir', tmp_path / 'shown', cwd=tmp_path)
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 6

@@ -61,7 +61,7 @@ setup(
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
-        **{name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'docs')},
+        **{name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'docs', 'tests-upstream')},
         'tests': requirements('tests') + requirements('docs'),  # A test builds the documentation.
     },
     cmdclass={'build_py': BuildWithConfigs},

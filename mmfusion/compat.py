@@ -111,11 +111,13 @@ def enable_mmseg_bases() -> None:
 def ignore_what_nobody_can_mend() -> None:
     """Leave out warnings of the stack that stand in every run, and that its user can do nothing about.
 
-    They are of an operator that mmcv-lite was built without (a model that needs it says so when it is built), and of
-    a default of mmseg's cross entropy, which averages over ignored pixels as well.
+    They are of an operator that mmcv-lite was built without (a model that needs it says so when it is built), of a
+    default of mmseg's cross entropy, which averages over ignored pixels as well, and of a function by which heads of
+    upstream mmseg build their losses.
 
     Examples:
         >>> ignore_what_nobody_can_mend()
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+    warnings.filterwarnings('ignore', message='``build_loss`` would be deprecated soon')

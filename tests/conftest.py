@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ('background', 'warm', 'printed')
 PALETTE = ((0, 0, 0), (200, 60, 20), (40, 160, 220))
 
-# Not looked through for doctests: two files of this name cannot both be imported as modules.
-collect_ignore_glob = ['conftest.py', '*/conftest.py']
+# Not looked through for doctests: two files of this name cannot both be imported as modules, and a stub has every name.
+collect_ignore_glob = ['conftest.py', '*/conftest.py', 'stubs/*.py']
 
 # Small tensors: a second thread costs more than it brings, and results must not depend on how sums are split.
 torch.set_num_threads(1)

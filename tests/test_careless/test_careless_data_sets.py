@@ -84,7 +84,6 @@ OPTIONS = {
     'train_dataloader.dataset.part=all': ['part', "'all'"],
     'train_dataloader.dataset.pipeline.0.ir_range=[5,5]': ['ir_range', '[5, 5]'],
     'train_dataloader.dataset.pipeline.0.ir_range=max': ['ir_range', "'max'"],
-    'train_dataloader.dataset.pipeline.0.type=LoadImageFromFile': ['LoadPairFromFile'],
     'train_dataloader.dataset.pipeline.0.imdecode_backend=turbo': ['imdecode_backend', "'turbo'"],
 }
 

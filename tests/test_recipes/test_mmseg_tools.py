@@ -11,6 +11,8 @@ import recipes
 import torch
 from mmseg.apis import init_model
 
+from mmfusion import STACK
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(mmseg.__file__).parent / '.mim/tools'
 
@@ -70,6 +72,11 @@ def test_our_tools(recipe, tool, tmp_path):
     assert len(list((tmp_path / 'out/fused').glob('*.png'))) == 6
 
 
+@pytest.mark.xfail(
+    STACK['mmseg'] == 'mmsegmentation',
+    reason='mmseg 1.2.2 draws labels into an array that OpenCV refuses, of its own data sets too; the fork copies it',
+    strict=True,
+)
 def test_browse_dataset(recipe, tmp_path):
     call('analysis_tools/browse_dataset.py', recipe, '--not-show', '--output-dir', tmp_path / 'shown', cwd=tmp_path)
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 6

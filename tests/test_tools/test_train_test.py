@@ -154,7 +154,8 @@ def test_messages(told, config, tmp_path):
 def test_a_normal_run_warns_of_nothing(tool, config, tmp_path, recwarn):
     """What stands in every log is not read when it matters."""
     with warnings.catch_warnings():
-        ignore_what_nobody_can_mend()  # pytest has replaced the filters.
+        ignore_what_nobody_can_mend()  # pytest has replaced the filters, and Python's own, which hide what is ...
+        warnings.filterwarnings('ignore', "'pkgutil.find_loader' is deprecated")  # ... mmengine 0.10's on Python 3.12.
         cfg = Config.fromfile(config)
         cfg.default_hooks.checkpoint.type = 'SafeCheckpointHook'
         cfg.param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]

@@ -29,6 +29,7 @@ def segmentor_config(
         wants images normalised; empty if there is none.
 
     Raises:
+        TypeError: It is no config.
         ValueError: The config has no decode head.
 
     Examples:
@@ -36,6 +37,8 @@ def segmentor_config(
         Traceback (most recent call last):
         ValueError: the segmentor config has no decode_head (its keys: ['backbone', 'type']); give a whole mmseg ...
     """
+    if not isinstance(config, Mapping):
+        raise TypeError(f'segmentor must be the config of an mmseg model, such as _base_.model, got {config!r}')
     segmentor = ConfigDict(copy.deepcopy(dict(config)))
     if segmentor.get('decode_head') is None:
         raise ValueError(

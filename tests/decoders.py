@@ -42,7 +42,7 @@ NEEDS = {
     'pointrend_r50': Need('mmcv with its operators (`point_sample`)'),
     'psanet_r50-d8': Need('mmcv with compiled operators (`psamask`)', works=False),
     'san_vit-b16': Need(
-        '`text_encoder.vocabulary` with the names of the classes; `num_classes`',
+        'mmcv with its operators (`point_sample`); `text_encoder.vocabulary` with the names of the classes',
         {
             'text_encoder.vocabulary': ['a', 'b', 'c'],
             'decode_head.num_classes': 3,
@@ -73,7 +73,7 @@ Every file of mmseg's `configs/_base_/models`, as `segmentor` of a `FusionSegmen
 prediction. {works} of {number} work as they are, {with_needs} with what is said here, {not_here} not. Printed by `python tests/decoders.py`;
 `tests/test_recipes/test_decoders.py` finds out whether each row holds.
 
-A complete recipe, with its data pipeline and schedule, becomes a joint model by nine lines; see [README](../README.md#your-segmentor).
+A complete recipe, with its data pipeline and schedule, becomes a joint model by nine lines; see README, 'Your segmentor'.
 `tests/test_recipes` steps seven of them: SegFormer, PSPNet, UPerNet with ConvNeXt, PIDNet, Mask2Former, SegNeXt, UPerNet with BEiT.
 
 | base | works | needs, or why not |

@@ -52,7 +52,13 @@ class _Anything(types.ModuleType):
 
 
 def stand_in_for_extensions():
-    """mmdet and mmpretrain import compiled modules for parts of theirs that no test uses."""
+    """mmdet and mmpretrain import compiled modules for parts of theirs that no test uses.
+
+    On the fork, tools/bootstrap.py keeps the two in a folder of their own.
+    """
+    apart = str(Path(sys.prefix) / 'tests-onedl')
+    if apart not in sys.path:
+        sys.path.append(apart)
     names = ['mmcv._ext', 'torchvision', *(f'torchvision.{name}' for name in ('ops', 'transforms', 'datasets'))]
     names += ['torchvision.ops.boxes', 'torchvision.transforms.functional', 'torchvision.transforms.transforms']
     names += ['torchvision.datasets.utils']

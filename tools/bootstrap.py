@@ -86,7 +86,9 @@ def set_up(folder: Path, torch: str, contents: Contents) -> Path:
     subprocess.run([*pip, torch], check=True)
     subprocess.run([*pip, '--editable', f'.[{contents.extras}]'], check=True, cwd=ROOT)
     for name in contents.without_dependencies:
-        subprocess.run([*pip, '--no-deps', '--requirement', f'requirements/{name}.txt'], check=True, cwd=ROOT)
+        # In a folder of their own: wherever mmseg finds mmdet, it imports it, and mmdet tells what is not compiled.
+        apart = ['--target', str(folder / name), '--no-deps', '--requirement', f'requirements/{name}.txt']
+        subprocess.run([*pip, *apart], check=True, cwd=ROOT)
     if contents.stub:
         put_stub(python)
     stamp.write_text(wanted(torch))

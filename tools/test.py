@@ -35,7 +35,8 @@ def draw_panels(cfg: Config, show_dir: str | None, show: bool, wait_time: float)
 def save_outputs(cfg: Config, folder: str) -> None:
     """Write label maps to FOLDER/labels and fused images to FOLDER/fused."""
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    evaluators = [metric for each in evaluators for metric in each.get('metrics', [each])]
+    kinds = (None, 'Evaluator', 'FusionEvaluator')  # Of several metrics; others may have names of metrics.
+    evaluators = [metric for each in evaluators for metric in (each.metrics if each.get('type') in kinds else [each])]
     for evaluator in evaluators:
         if evaluator.type.endswith('IoUMetric'):
             evaluator.output_dir = str(Path(folder) / 'labels')

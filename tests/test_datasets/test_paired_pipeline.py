@@ -82,12 +82,13 @@ def test_in_a_data_set(pair_folder, tmp_path, scope):
     data = PairedSegDataset(data_root=str(folder), metainfo=NAMES, pipeline=copy.deepcopy(SINGLE))
     plain = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations'), dict(type='PackFusionInputs')]
     as_it_is = PairedSegDataset(data_root=str(folder), metainfo=NAMES, pipeline=plain)[0]
-    item = data[0]
+    item, *others = [data[0] for _ in range(12)]  # Now and then, a distortion leaves the colours as they are.
     assert item['inputs'].shape[0] == 4
     labels = as_it_is['data_samples'].gt_sem_seg.data
     assert np.array_equal(item['data_samples'].gt_sem_seg.data, labels.flip(-1))
     assert np.array_equal(item['inputs'][3], as_it_is['inputs'][3].flip(-1))  # Infrared is not distorted.
-    assert not np.array_equal(item['inputs'][:3], as_it_is['inputs'][:3].flip(-1))
+    unchanged = as_it_is['inputs'][:3].flip(-1)
+    assert not all(np.array_equal(each['inputs'][:3], unchanged) for each in (item, *others))
 
 
 def test_flipped():

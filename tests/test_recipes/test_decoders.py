@@ -13,7 +13,7 @@ from mmfusion import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
 # mmseg takes operators of mmcv as it finds them when it is imported.
-IN_A_PROCESS = ('ccnet_r50-d8', 'pointrend_r50')
+IN_A_PROCESS = ('ccnet_r50-d8', 'pointrend_r50', 'san_vit-b16')
 
 
 def call(*arguments):

@@ -93,10 +93,11 @@ def test_refused(bootstrap, arguments, capsys):
 
 def test_what_is_installed(installing):
     told, site = installing('onedl')
+    apart = str(site.parent / 'onedl/tests-onedl')
     assert told == [
         ['torch==0'],
         ['--editable', '.[onedl,tests,pretrained]'],
-        ['--no-deps', '--requirement', 'requirements/tests-onedl.txt'],
+        ['--target', apart, '--no-deps', '--requirement', 'requirements/tests-onedl.txt'],
     ]
     assert not list((site / 'mmcv').iterdir())
     assert not installing('onedl')[0]  # It is up to date.

@@ -35,7 +35,7 @@ from .stopwatch import Stopwatch, Watched
 from .striped_pairs import StripedBatch, make_batch, striped_labels
 from .tables import Sheet, markdown_table
 from .tally import MIoUOptions, Tally, difference_error, miou_options
-from .taught_model import build_model, set_num_classes, teach
+from .taught_model import build_model, teach
 from .work_folders import Run, flatten, read_run
 
 __all__ = [
@@ -122,7 +122,6 @@ __all__ = [
     'resized',
     'run_benchmark',
     'scorer_of',
-    'set_num_classes',
     'settings_to_compare',
     'striped_labels',
     'summarise',

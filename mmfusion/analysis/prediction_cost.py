@@ -1,15 +1,14 @@
 """Operations of a prediction, and parameters part by part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmfusion.registry import MODELS
-
 from .counting import flop_counter
+from .taught_model import let_see_all_classes, random_model
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,11 @@ class PredictionCost:
     """Number of parameters by the name of a direct child, of those that have any."""
 
 
-def cost_of_prediction(config: Mapping[str, Any], shape: Sequence[int] = (480, 640)) -> PredictionCost:
-    """Count what a prediction of one pair takes, on random weights and a random pair.
+def cost_of_prediction(cfg: Config, shape: Sequence[int] = (480, 640)) -> PredictionCost:
+    """Count what a prediction of one pair takes, on a random pair and by random weights that know all classes.
 
     Args:
-        config (Mapping): Config of a joint model.
+        cfg (Config): With a joint ``model``.
         shape (Sequence[int]): Height and width of the pair, or one number for both.
 
     Returns:
@@ -39,16 +38,18 @@ def cost_of_prediction(config: Mapping[str, Any], shape: Sequence[int] = (480, 6
 
     Examples:
         >>> from mmfusion.apis import load_config
-        >>> model = load_config('average_unet-tiny_1xb4-300_synthetic-96x128').model
-        >>> cost = cost_of_prediction(model, [32])
+        >>> cost = cost_of_prediction(load_config('average_unet-tiny_1xb4-300_synthetic-96x128'), [32])
         >>> cost.shape, list(cost.parameters), cost.operations > 1_000_000
         ((32, 32), ['segmentor'], True)
     """
     if len(shape) not in (1, 2) or min(shape) < 1:
         raise ValueError(f'a shape is height and width, or one number for both, got {" ".join(map(str, shape))}')
     with DefaultScope.overwrite_default_scope('mmfusion'):
-        model = MODELS.build({**config, 'pretrained': False}).eval()
-    pair = torch.randint(0, 256, (4, shape[0], shape[-1]), dtype=torch.uint8)
+        model = random_model(cfg, torch.device('cpu'))
+    size = (shape[0], shape[-1])
+    let_see_all_classes(model, size, torch.device('cpu'))
+    model.eval()
+    pair = torch.randint(0, 256, (4, *size), dtype=torch.uint8)
     batch = model.data_preprocessor(dict(inputs=[pair]))
     counter = flop_counter()
     with torch.no_grad(), counter:

@@ -1,6 +1,7 @@
 """A model with random weights that finds the classes of striped pairs all the same."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,36 +13,13 @@ from torch import Tensor, nn
 
 from mmfusion.attribution import make_baseline
 from mmfusion.models import FusionSegmentor, UAAFusion
+from mmfusion.models.segmentors.recipe import with_classes
 from mmfusion.registry import MODELS
 
-from .striped_pairs import StripedBatch
+from .striped_pairs import StripedBatch, make_batch
 
-
-def set_num_classes(segmentor: dict, num_classes: int) -> None:
-    """Give every head of a segmentor's config this many classes; class weights for another number are dropped.
-
-    Args:
-        segmentor (dict): Config of an mmseg segmentor; changed in place.
-        num_classes (int): Number of classes.
-
-    Examples:
-        >>> segmentor = dict(decode_head=dict(num_classes=19, loss_decode=dict(class_weight=[1.0] * 19)))
-        >>> set_num_classes(segmentor, 4)
-        >>> segmentor['decode_head']
-        {'num_classes': 4, 'loss_decode': {'class_weight': None}}
-    """
-    for key in ('decode_head', 'auxiliary_head'):
-        for head in _as_list(segmentor.get(key)):
-            head['num_classes'] = num_classes
-            for loss in _as_list(head.get('loss_decode')):
-                if len(loss.get('class_weight') or ()) not in (0, num_classes):
-                    loss['class_weight'] = None
-
-
-def _as_list(configs: Any) -> list[dict]:
-    if isinstance(configs, dict):
-        return [configs]
-    return configs or []
+# Of height and width, where no preprocessor has padded an image yet.
+_DIVISOR = 32
 
 
 def random_model(cfg: Config, device: torch.device) -> Any:
@@ -73,7 +51,7 @@ def build_model(cfg: Config, num_classes: int, device: torch.device) -> FusionSe
         ValueError: It is no ``FusionSegmentor`` with ``UAAFusion``.
     """
     if cfg.model.get('segmentor') is not None:
-        set_num_classes(cfg.model.segmentor, num_classes)
+        with_classes(cfg.model.segmentor, num_classes)
     model = random_model(cfg, device)
     fusion = getattr(model, 'fusion', None)
     if not isinstance(fusion, UAAFusion):
@@ -105,6 +83,23 @@ def teach(model: FusionSegmentor, batch: StripedBatch) -> int:
         return len(model.pair_scorer()(batch.inputs[:, 3:], batch.inputs[:, :3]).argmax(1).unique())
     ir, vi, _ = batch.split()
     return len(model.fusion(ir, vi, model.scorer()).labels.unique())
+
+
+def let_see_all_classes(model: Any, size: tuple[int, int], device: torch.device) -> None:
+    """Teach a model that attributes stripes of all of its classes; leave others as they are.
+
+    What attribution costs depends on the classes that are predicted; a random network predicts one.
+
+    Args:
+        model (nn.Module): With random weights.
+        size (tuple[int, int]): Height and width of a pair.
+        device (torch.device): Where the model is.
+    """
+    fusion = getattr(model, 'fusion', None)
+    attributes = isinstance(fusion, UAAFusion) and (fusion.asks_segmentor or fusion.gate is not None)
+    if attributes and model.out_channels > 1:
+        height, width = (math.ceil(length / _DIVISOR) * _DIVISOR for length in size)
+        teach(model, make_batch(1, (height, width), model.num_classes, device))
 
 
 def _look(model: FusionSegmentor, batch: StripedBatch) -> None:

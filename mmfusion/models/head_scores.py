@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# They classify masks: their scores are sums of probabilities, at least 0, and no logits.
-_MASK_HEADS = ('MaskFormerHead', 'Mask2FormerHead', 'SideAdapterCLIPHead')
+MASK_HEADS = ('MaskFormerHead', 'Mask2FormerHead', 'SideAdapterCLIPHead')
+"""They classify masks: their scores are sums of probabilities, at least 0, and no logits."""
 _TINY = 1e-6
 
 
@@ -26,7 +26,7 @@ def gives_masses(head: nn.Module | None) -> bool:
         (False, True)
     """
     last = head[len(head) - 1] if isinstance(head, nn.ModuleList) else head
-    return any(kind.__name__ in _MASK_HEADS for kind in type(last).__mro__)
+    return any(kind.__name__ in MASK_HEADS for kind in type(last).__mro__)
 
 
 def probabilities_of_masses(masses: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 from mmfusion.analysis.contenders import our_contenders, released_contender
 from mmfusion.analysis.stopwatch import Stopwatch
 from mmfusion.analysis.striped_pairs import make_batch, striped_labels
-from mmfusion.analysis.taught_model import build_model, set_num_classes, teach
+from mmfusion.analysis.taught_model import build_model, teach
 
 STAGES, STEPS, RELEASED_STEPS, CLASSES = 2, 2, 3, 3
 ESTIMATORS = ('exact', 'multiplexed', 'endpoint', 'banzhaf')
@@ -100,14 +100,6 @@ def test_batch_norms_see_every_released_pass(cast):
         assert norm.num_batches_tracked.item() - before == passes
         contender.run('inference', batch)
         assert norm.num_batches_tracked.item() - before == passes
-
-
-def test_class_weights_of_another_number_go():
-    heads = [dict(num_classes=4, loss_decode=dict(class_weight=[1.0] * n)) for n in (4, 5)]
-    segmentor = dict(decode_head=heads[0], auxiliary_head=[heads[1]])
-    set_num_classes(segmentor, 5)
-    assert [head['num_classes'] for head in heads] == [5, 5]
-    assert [head['loss_decode']['class_weight'] for head in heads] == [None, [1.0] * 5]
 
 
 def test_other_models_are_refused(model_config, tmp_path):

@@ -23,9 +23,20 @@ def test_all_heads():
 
 def test_no_object():
     """A head that classifies masks has one weight more, that of masks which hold nothing."""
-    config = ConfigDict(decode_head=dict(num_classes=150, loss_cls=dict(class_weight=[1.0] * 150 + [0.1])))
-    with_classes(config, 3)
-    assert config.decode_head.loss_cls.class_weight == [1.0, 1.0, 1.0, 0.1]
+    for kind in ('Mask2FormerHead', 'mmseg.MaskFormerHead', 'SideAdapterCLIPHead'):
+        head = dict(type=kind, num_classes=150, loss_cls=dict(class_weight=[1.0] * 150 + [0.1]))
+        config = ConfigDict(decode_head=head)
+        with_classes(config, 3)
+        assert config.decode_head.loss_cls.class_weight == [1.0, 1.0, 1.0, 0.1]
+
+
+def test_class_weights_of_another_number_go():
+    heads = [dict(num_classes=4, loss_decode=dict(class_weight=[1.0] * n)) for n in (4, 5)]
+    config = ConfigDict(decode_head=heads[0], auxiliary_head=[heads[1]])
+    with_classes(config, 5)
+    heads = [config.decode_head, *config.auxiliary_head]
+    assert [head.num_classes for head in heads] == [5, 5]
+    assert [head.loss_decode.get('class_weight') for head in heads] == [None, [1.0] * 5]
 
 
 def test_the_same_number():

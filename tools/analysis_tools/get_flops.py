@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     args, console = parse_args(argv), Console()
     with OneLineErrors(args) as outcome:
         cfg = read_config(args.config, args.cfg_options)
-        cost = cost_of_prediction(cfg.model, args.shape)
+        cost = cost_of_prediction(cfg, args.shape)
         height, width = cost.shape
         console.print(f'{cost.operations / 1e9:.2f} GFLOP for one pair of {height} x {width}')
         table = Table()

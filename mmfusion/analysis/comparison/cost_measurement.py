@@ -1,6 +1,5 @@
 """Costs of methods: counted once, timed in turns in one process."""
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from mmfusion.models import UAAFusion
 from mmfusion.registry import DATASETS
 
 from ..benchmark import device_name
@@ -22,11 +20,8 @@ from ..quiet import quiet
 from ..scenes import read_scene
 from ..stopwatch import Stopwatch
 from ..striped_pairs import StripedBatch, make_batch
-from ..taught_model import random_model, teach
+from ..taught_model import let_see_all_classes, random_model
 from .costs import Cost, CostReport
-
-# Of height and width, where no preprocessor has padded an image yet.
-_DIVISOR = 32
 
 
 @dataclass(frozen=True)
@@ -59,18 +54,12 @@ class _Candidate:
         batch_size = cfg.train_dataloader.batch_size
         self.train_batch = make_batch(batch_size, train_size, classes, device)
         self.test_batch = make_batch(1, test_size, classes, device)
-        self._let_see_all_classes()
+        let_see_all_classes(self.model, test_size, device)
         height, width = test_size
         self.told = (
             f'Prediction of one pair of {height}x{width}, iteration of {batch_size} of {train_size[0]}x{train_size[1]}'
         )
         self.cost = Cost(name, sum(parameter.numel() for parameter in self.model.parameters()), 0)
-
-    def _let_see_all_classes(self) -> None:
-        """What attribution costs depends on the classes that are predicted; a random network predicts one."""
-        if isinstance(getattr(self.model, 'fusion', None), UAAFusion) and self.model.out_channels > 1:
-            height, width = (math.ceil(length / _DIVISOR) * _DIVISOR for length in self.test_batch.inputs.shape[2:])
-            teach(self.model, make_batch(1, (height, width), self.model.num_classes, self.test_batch.inputs.device))
 
     def predict(self, watch: Stopwatch) -> float:
         """Seconds of one prediction."""

@@ -5,6 +5,8 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
+from ..head_scores import MASK_HEADS
+
 _HEADS = ('decode_head', 'auxiliary_head')
 _PADDING = ('size', 'size_divisor', 'seg_pad_val', 'test_cfg')
 
@@ -18,8 +20,8 @@ def _heads(segmentor: Mapping[str, Any]) -> Iterator[ConfigDict]:
 def with_classes(segmentor: ConfigDict, num_classes: int | None) -> None:
     """Set the number of classes of every head, in place.
 
-    Weights of classes belong to those of the former task: those of a loss are left out, those of a mask classification
-    head, which has one more for 'nothing', get as many entries as there are classes.
+    Weights of classes belong to those of the former task: a loss's are left out if their number is another one, those
+    of a mask classification head, which has one more for 'nothing', get as many entries as there are classes.
 
     Args:
         segmentor (ConfigDict): Config of an mmseg segmentor.
@@ -48,23 +50,23 @@ def with_classes(segmentor: ConfigDict, num_classes: int | None) -> None:
         head.num_classes = num_classes
         if former is not None and head.get('out_channels') == former:
             head.out_channels = num_classes
-        _refit_class_weights(head, former, num_classes)
+        classifies_masks = str(head.get('type')).split('.')[-1] in MASK_HEADS
+        _refit_class_weights(head, num_classes, and_nothing=classifies_masks)
 
 
-def _refit_class_weights(part: Any, former: int | None, num_classes: int) -> None:
+def _refit_class_weights(part: Any, num_classes: int, and_nothing: bool) -> None:
     if isinstance(part, (list, tuple)):
         for each in part:
-            _refit_class_weights(each, former, num_classes)
+            _refit_class_weights(each, num_classes, and_nothing)
     if not isinstance(part, dict):
         return
     weights = part.get('class_weight')
-    if isinstance(weights, (list, tuple)):
-        if former is not None and len(weights) == former + 1:
-            part['class_weight'] = [1.0] * num_classes + [weights[-1]]
-        else:
-            del part['class_weight']
+    if isinstance(weights, (list, tuple)) and and_nothing:
+        part['class_weight'] = [1.0] * num_classes + [weights[-1]]
+    elif isinstance(weights, (list, tuple)) and len(weights) != num_classes:
+        del part['class_weight']
     for each in list(part.values()):
-        _refit_class_weights(each, former, num_classes)
+        _refit_class_weights(each, num_classes, and_nothing)
 
 
 def with_pretrained(segmentor: ConfigDict, pretrained: str | bool | None) -> None:

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
+from mmfusion.engine.checkpoint import compare_checkpoint
 from mmfusion.registry import MODELS
 
 
@@ -114,5 +115,14 @@ def test_former_names(model_config):
         assert torch.equal(other.state_dict()[name], value), name
     weights = {name.removeprefix('fusion.'): value for name, value in former.items() if name.startswith('fusion.')}
     other.fusion.load_state_dict(weights)
+    assert compare_checkpoint(other, former).complete  # What testing, resuming and the inferencer ask.
     with pytest.warns(DeprecationWarning, match='head is deprecated'):
         assert other.fusion.head is other.fusion.unfolding
+
+
+def test_a_head_of_another_fusion_stays(model_config):
+    """Only UAAFusion has renamed its own."""
+    model = MODELS.build(model_config(fusion=dict(type='AverageFusion')))
+    model.fusion.head = torch.nn.Linear(1, 1)
+    assert compare_checkpoint(model, model.state_dict()).complete
+    model.load_state_dict(model.state_dict())

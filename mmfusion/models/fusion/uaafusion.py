@@ -36,11 +36,9 @@ _RENAMED = {
 }
 
 
-def _rename_head(module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
-    """Former checkpoints call the unfolding ``head``, by which rates that mmseg sets for decode heads reached it."""
-    former = f'{prefix}head.'
-    for name in [name for name in state_dict if name.startswith(former)]:
-        state_dict[f'{prefix}unfolding.{name.removeprefix(former)}'] = state_dict.pop(name)
+def _rename(module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
+    for name in [name for name in state_dict if name.startswith(prefix)]:
+        state_dict[prefix + UAAFusion.present_name(name.removeprefix(prefix))] = state_dict.pop(name)
 
 
 @MODELS.register_module()
@@ -141,7 +139,20 @@ class UAAFusion(BaseFusion):
                 **(head or {}),
             }
         )
-        self.register_load_state_dict_pre_hook(_rename_head)
+        self.register_load_state_dict_pre_hook(_rename)
+
+    @staticmethod
+    def present_name(name: str) -> str:
+        """What a weight is called by now.
+
+        Args:
+            name (str): As a checkpoint has it. Former ones call the unfolding ``head``, by which rates that mmseg's
+                recipes set for decode heads reached it.
+
+        Returns:
+            str: The name in this module.
+        """
+        return f'unfolding.{name.removeprefix("head.")}' if name.startswith('head.') else name
 
     @property
     def head(self) -> nn.Module:

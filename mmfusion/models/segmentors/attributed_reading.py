@@ -72,7 +72,7 @@ class AttributedReading(BaseSegmentor):
 
     def own_names(self, weights: Mapping[str, Any]) -> dict[str, Any]:
         """Weights of a checkpoint under the names that they have here; those of a plain mmseg segmentor as well."""
-        return own_names(weights, self.segmentor)
+        return own_names(weights, self.segmentor, self.fusion)
 
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None

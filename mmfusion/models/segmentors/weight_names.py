@@ -1,7 +1,7 @@
 """Names of weights: those of former versions, and those of a plain segmentor."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.logging import print_log
@@ -9,7 +9,7 @@ from torch import nn
 
 from ..reading.stem import is_extended
 
-_FORMER = {'fusion.unfolding.': 'fusion.unfolding.'}
+_FUSION = 'fusion.'
 
 
 def is_plain(weights: Mapping[str, Any], segmentor: nn.Module) -> bool:
@@ -32,7 +32,7 @@ def is_plain(weights: Mapping[str, Any], segmentor: nn.Module) -> bool:
     return not words & {'segmentor', 'fusion'} and bool(words & parts)
 
 
-def own_names(weights: Mapping[str, Any], segmentor: nn.Module) -> dict[str, Any]:
+def own_names(weights: Mapping[str, Any], segmentor: nn.Module, fusion: nn.Module) -> dict[str, Any]:
     """Weights of a checkpoint under the names of a joint model.
 
     Those of a plain segmentor, as mmseg publishes them, are the joint model's segmentor; where it has a backbone for
@@ -41,20 +41,22 @@ def own_names(weights: Mapping[str, Any], segmentor: nn.Module) -> dict[str, Any
     Args:
         weights (Mapping): Values by name, as a checkpoint has them.
         segmentor (nn.Module): The segmentor of the joint model.
+        fusion (nn.Module): Its fusion, whose ``present_name`` tells names that have changed, if any.
 
     Returns:
         dict[str, Any]: The same values; in the order of the checkpoint.
 
     Examples:
         >>> segmentor = nn.ModuleDict(dict(backbone=nn.PReLU()))
-        >>> own_names({'backbone.weight': 1}, segmentor), own_names({'fusion.unfolding.alpha': 2}, segmentor)
-        ({'segmentor.backbone.weight': 1}, {'fusion.unfolding.alpha': 2})
+        >>> own_names({'backbone.weight': 1}, segmentor, nn.Identity())
+        {'segmentor.backbone.weight': 1}
     """
     renamed: dict[str, Any] = {}
     if not is_plain(weights, segmentor):
+        present: Callable[[str], str] = getattr(fusion, 'present_name', str)
         for name, value in weights.items():
-            former = next((prefix for prefix in _FORMER if name.startswith(prefix)), '')
-            renamed[_FORMER.get(former, '') + name.removeprefix(former)] = value
+            of_fusion = name.startswith(_FUSION)
+            renamed[_FUSION + present(name.removeprefix(_FUSION)) if of_fusion else name] = value
         return renamed
     backbone: Any = getattr(segmentor, 'backbone', None)
     others = getattr(backbone, 'others', None)
@@ -86,7 +88,7 @@ class OwnNames:
             ValueError: There is no weight in it that the model has.
         """
         mine = {name.removeprefix(prefix): state_dict[name] for name in state_dict if name.startswith(prefix)}
-        renamed = own_names(mine, module.segmentor)
+        renamed = own_names(mine, module.segmentor, module.fusion)
         shapes = {name: value.shape for name, value in module.state_dict().items()}
         if mine and not renamed.keys() & shapes.keys():
             raise ValueError(

@@ -14,6 +14,7 @@ from mmfusion.command_line import OneLineErrors, runner_config, runner_parser
 from mmfusion.datasets.paired_pipeline import flipped_pipeline
 from mmfusion.engine.config_checks import check_config
 from mmfusion.engine.run import carry_out
+from mmfusion.evaluation.fusion_evaluator import with_folder
 
 
 def draw_panels(cfg: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
@@ -34,12 +35,11 @@ def draw_panels(cfg: Config, show_dir: str | None, show: bool, wait_time: float)
 
 def save_outputs(cfg: Config, folder: str) -> None:
     """Write label maps to FOLDER/labels and fused images to FOLDER/fused."""
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    kinds = (None, 'Evaluator', 'FusionEvaluator')  # Of several metrics; others may have names of metrics.
-    evaluators = [metric for each in evaluators for metric in (each.metrics if each.get('type') in kinds else [each])]
-    for evaluator in evaluators:
-        if evaluator.type.endswith('IoUMetric'):
-            evaluator.output_dir = str(Path(folder) / 'labels')
+    given = cfg.test_evaluator
+    labels = str(Path(folder) / 'labels')
+    cfg.test_evaluator = (
+        [with_folder(each, labels) for each in given] if isinstance(given, list) else with_folder(given, labels)
+    )
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='FusedImageHook', out_dir=str(Path(folder) / 'fused'))]
 
 

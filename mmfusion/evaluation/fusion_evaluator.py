@@ -8,6 +8,9 @@ from mmseg.evaluation import IoUMetric
 
 from mmfusion.registry import EVALUATOR, METRICS
 
+# An evaluator without a type is mmengine's. Metrics may have `metrics` too, which are names.
+_OF_SEVERAL = (None, 'Evaluator', 'FusionEvaluator')
+
 
 @EVALUATOR.register_module()
 class FusionEvaluator(Evaluator):
@@ -38,14 +41,30 @@ class FusionEvaluator(Evaluator):
     ) -> None:
         if isinstance(metrics, (Mapping, BaseMetric)):
             metrics = [metrics]
-        super().__init__([_with_folder(metric, output_dir) for metric in metrics])
+        super().__init__([metric if output_dir is None else with_folder(metric, output_dir) for metric in metrics])
         self.keep_results = keep_results
 
 
-def _with_folder(metric: Mapping[str, Any] | BaseMetric, folder: str | None) -> Mapping[str, Any] | BaseMetric:
-    """The config of a metric, with the folder if it writes labels; a metric that was built has its own."""
-    if folder is None or isinstance(metric, BaseMetric):
+def with_folder(metric: Mapping[str, Any] | BaseMetric, folder: str) -> Any:
+    """The config of a metric, or of an evaluator of several, which writes predicted label maps where it can.
+
+    Args:
+        metric (Mapping | BaseMetric): One that was built has its own folder, and stays.
+        folder (str): For ``IoUMetric`` and those derived of it.
+
+    Returns:
+        dict | BaseMetric: Of the same kind; what was given is not changed.
+
+    Examples:
+        >>> with_folder(dict(type='mmseg.IoUMetric'), 'labels')
+        {'type': 'mmseg.IoUMetric', 'output_dir': 'labels'}
+        >>> with_folder(dict(type='FusionMetric', metrics=('EN',)), 'labels')
+        {'type': 'FusionMetric', 'metrics': ('EN',)}
+    """
+    if isinstance(metric, BaseMetric):
         return metric
+    if metric.get('type') in _OF_SEVERAL:
+        return dict(metric, metrics=[with_folder(each, folder) for each in metric['metrics']])
     kind = METRICS.get(metric['type']) if isinstance(metric['type'], str) else metric['type']
     writes = isinstance(kind, type) and issubclass(kind, IoUMetric)
     return dict(metric, output_dir=folder) if writes else metric

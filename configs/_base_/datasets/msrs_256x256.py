@@ -1,62 +1,14 @@
 # MSRS, 480x640, nine classes: data/msrs/{train,test}/{vi,ir,Segmentation_labels}
+# No cat_max_ratio: nine tenths of most images are background, so that nearly every crop would be rejected.
+_base_ = './paired_256x256.py'
 dataset_type = 'MSRSDataset'
 data_root = 'data/msrs'
-crop_size = (256, 256)
-train_pipeline = [
-    dict(type='LoadPairFromFile'),
-    dict(type='LoadPairAnnotations'),
-    # Never smaller than the crop: padding has no label, but the fusion losses would see it.
-    dict(type='RandomResize', scale=(640, 480), ratio_range=(0.75, 1.5), keep_ratio=True),
-    # No cat_max_ratio: nine tenths of most images are background, so that nearly every crop would be rejected.
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='ApplyToModality', modality='visible', transforms=[dict(type='PhotoMetricDistortion')]),
-    dict(type='PackFusionInputs'),
-]
-test_pipeline = [dict(type='LoadPairFromFile'), dict(type='LoadPairAnnotations'), dict(type='PackFusionInputs')]
-# DefaultSampler serves training by epochs as well as by iterations.
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(vi_path='train/vi', ir_path='train/ir', seg_map_path='train/Segmentation_labels'),
-        hold_out=10,
-        pipeline=train_pipeline,
-    ),
-)
+dataset_options = dict(type=dataset_type, data_root=data_root)
+train_folders = dict(vi_path='train/vi', ir_path='train/ir', seg_map_path='train/Segmentation_labels')
+test_folders = dict(vi_path='test/vi', ir_path='test/ir', seg_map_path='test/Segmentation_labels')
 # MSRS has no validation split: every tenth training pair is for validation. hold_out=None trains with all of them.
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(vi_path='train/vi', ir_path='train/ir', seg_map_path='train/Segmentation_labels'),
-        hold_out=10,
-        part='held_out',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(vi_path='test/vi', ir_path='test/ir', seg_map_path='test/Segmentation_labels'),
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
+train_dataloader = dict(dataset=dict(data_prefix=train_folders, hold_out=10, **dataset_options))
+val_dataloader = dict(dataset=dict(data_prefix=train_folders, hold_out=10, part='held_out', **dataset_options))
+test_dataloader = dict(dataset=dict(data_prefix=test_folders, **dataset_options))
 
-val_evaluator = [dict(type='PerClassIoUMetric', iou_metrics=['mIoU']), dict(type='FusionMetric')]
-test_evaluator = val_evaluator
+val_evaluator = _base_.test_evaluator

@@ -111,10 +111,20 @@ def attach_segmentation(
     """
     for logits, sample in zip(seg_logits, samples):
         logits = restore_logits(logits, sample.metainfo, align_corners)
-        if len(logits) > 1:
-            prediction = logits.argmax(0, keepdim=True)
-        else:
-            logits = logits.sigmoid()
-            prediction = (logits > (0.5 if threshold is None else threshold)).to(logits)
-        sample.set_data({'seg_logits': PixelData(data=logits), 'pred_sem_seg': PixelData(data=prediction)})
+        attach_classes(sample, logits if len(logits) > 1 else logits.sigmoid(), threshold)
     return samples
+
+
+def attach_classes(sample: SegDataSample, scores: Tensor, threshold: float | None = None) -> None:
+    """Give a data sample scores at its size, and the classes that they tell.
+
+    Args:
+        sample (SegDataSample): Changed in place.
+        scores (Tensor): (C, H, W); the probability of the foreground where C is 1.
+        threshold (float, optional): For that: from which on a pixel is foreground; one half by default.
+    """
+    if len(scores) > 1:
+        prediction = scores.argmax(0, keepdim=True)
+    else:
+        prediction = (scores > (0.5 if threshold is None else threshold)).to(scores)
+    sample.set_data({'seg_logits': PixelData(data=scores), 'pred_sem_seg': PixelData(data=prediction)})

@@ -12,6 +12,7 @@ from torch import Tensor
 from mmfusion.registry import MODELS
 
 from ..head_scores import gives_masses, probabilities_of_masses
+from .fused_prediction import attach_classes
 
 _FUSED = ('fused_img', 'fusion_weights')
 
@@ -45,12 +46,7 @@ class FusionTTAModel(SegTTAModel):
         first = samples[0]
         merged = SegDataSample(metainfo=first.metainfo)
         scores = torch.stack([self._probabilities(sample.seg_logits.data) for sample in samples]).mean(0)
-        if len(scores) > 1:
-            prediction = scores.argmax(0, keepdim=True)
-        else:
-            threshold = getattr(self.module.decode_head, 'threshold', None)
-            prediction = (scores > (0.5 if threshold is None else threshold)).to(scores)
-        merged.set_data({'seg_logits': PixelData(data=scores), 'pred_sem_seg': PixelData(data=prediction)})
+        attach_classes(merged, scores, getattr(self.module.decode_head, 'threshold', None))
         for key in _FUSED:
             if key in first:
                 mean = torch.stack([getattr(sample, key).data for sample in samples]).mean(0)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -91,6 +92,22 @@ class StopSignals:
             raise
         self.give()
 
+    @contextmanager
+    def awaiting(self) -> Iterator[None]:
+        """What is done inside may fail because a signal took whoever was to do it, and is no error then.
+
+        Yields:
+            None: An error that comes after a signal leads to what the signal leads to.
+        """
+        try:
+            yield
+        except StopIteration:
+            raise
+        except Exception:
+            if self.received is not None and not self._held:
+                self._act(self.received)
+            raise
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             return  # A worker of the data loader, forked with the handler; its owner decides.
@@ -117,3 +134,39 @@ class StopSignals:
         # Something is being waited for, such as data of a worker, which would complain if nobody took them.
         signal.signal(signal.SIGALRM, lambda *_: None if self._held else self._act(number))
         signal.setitimer(signal.ITIMER_REAL, self.patience)
+
+
+class AwaitedBatches:
+    """A data loader, or an iterator of one, whose workers may have been signalled together with this process.
+
+    A worker that ends while its data are being read shows as whatever reading them raises: a connection that is reset,
+    a file that ends too early, a worker that exited.
+
+    Args:
+        source (Iterable): Of the batches. What else it can do, this can.
+        stop (StopSignals): Has heard the signal.
+
+    Examples:
+        >>> stop = StopSignals(lambda number: print('saved'))
+        >>> batches = AwaitedBatches([1, 2], stop)
+        >>> len(batches), list(batches)
+        (2, [1, 2])
+    """
+
+    def __init__(self, source: Any, stop: StopSignals) -> None:
+        self._source = source
+        self._stop = stop
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __iter__(self) -> Iterator:
+        with self._stop.awaiting():
+            return AwaitedBatches(iter(self._source), self._stop)
+
+    def __next__(self) -> Any:
+        with self._stop.awaiting():
+            return next(self._source)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
+from torch.utils.data.dataloader import _SingleProcessDataLoaderIter
 
 from mmfusion.engine import atomic_files
 from mmfusion.engine.stop_signals import StopSignals
@@ -197,6 +198,46 @@ def test_a_second_signal_stops_at_once(run, tmp_path):
     assert (tmp_path / 'heard once').exists()
     assert not (tmp_path / 'still there').exists()
     assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """Function after which the data of the third iteration cannot be read; a signal, if any, comes just before."""
+
+    def after(number):
+        real, calls = _SingleProcessDataLoaderIter._next_data, []
+
+        def next_data(self):
+            calls.append(None)
+            if len(calls) == 3:
+                if number:
+                    os.kill(os.getpid(), number)
+                raise ConnectionResetError(104, 'Connection reset by peer')
+            return real(self)
+
+        monkeypatch.setattr(_SingleProcessDataLoaderIter, '_next_data', next_data)
+
+    return after
+
+
+LOOPS = [dict(type='IterBasedTrainLoop', max_iters=4, val_interval=9), dict(type='EpochBasedTrainLoop', max_epochs=4)]
+
+
+@pytest.mark.parametrize('loop', LOOPS, ids=['iterations', 'epochs'])
+def test_a_signal_takes_the_workers_as_well(run, cut_off, tmp_path, forget_handlers, loop):
+    """What they were sending cannot be read any more."""
+    cut_off(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        run(checkpoint=dict(interval=100), train_cfg=loop)
+    assert stopped.value.code == 143
+    assert iteration_of((tmp_path / 'run/last_checkpoint').read_text()) == 2
+
+
+@pytest.mark.parametrize('loop', LOOPS, ids=['iterations', 'epochs'])
+def test_without_a_signal_that_is_an_error(run, cut_off, forget_handlers, loop):
+    cut_off(None)
+    with pytest.raises(ConnectionResetError):
+        run(checkpoint=dict(interval=100), train_cfg=loop)
 
 
 @pytest.fixture

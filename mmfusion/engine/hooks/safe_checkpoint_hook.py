@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 from mmfusion.engine.atomic_files import ATOMIC, write_atomically
 from mmfusion.engine.buffers import average_buffers_of_run
 from mmfusion.engine.latest_checkpoint import POINTER, latest_checkpoint
-from mmfusion.engine.stop_signals import StopSignals
+from mmfusion.engine.stop_signals import AwaitedBatches, StopSignals
 from mmfusion.registry import HOOKS
 
 # How often several processes agree on whether one of them was told to stop: that takes a message between them.
@@ -125,6 +125,9 @@ class SafeCheckpointHook(CheckpointHook):
             self._saved = runner.iter
         if self.stop_signals:
             self._stop.start()
+            loop: Any = runner.train_loop
+            name = 'dataloader_iterator' if hasattr(loop, 'dataloader_iterator') else 'dataloader'
+            setattr(loop, name, AwaitedBatches(getattr(loop, name), self._stop))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember how the checkpoint was trained."""

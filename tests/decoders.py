@@ -63,7 +63,16 @@ NEEDS = {
 }
 
 # Half a minute together, and of a kind that the others stand for.
-SLOW = ('dpt_vit-b16', 'lraspp_m-v3-d8', 'san_vit-b16', 'segmenter_vit-b16_mask', 'setr_mla', 'setr_naive', 'setr_pup')
+SLOW = (
+    'ccnet_r50-d8',
+    'dpt_vit-b16',
+    'lraspp_m-v3-d8',
+    'san_vit-b16',
+    'segmenter_vit-b16_mask',
+    'setr_mla',
+    'setr_naive',
+    'setr_pup',
+)
 SLOW += ('upernet_beit', 'upernet_mae', 'upernet_vit-b16_ln_mln', 'upernet_convnext')
 
 _HEAD = """\

@@ -183,9 +183,8 @@ def test_parts_go_together(name):
 def test_inheritance_is_flat():
     """A config overrides parts, and is not a tower of configs."""
     for name in NAMES:
-        bases = Config.fromfile(CONFIGS / name, import_custom_modules=False)._cfg_dict
-        assert bases, name
         text = (CONFIGS / name).read_text()
+        assert '_base_ = ' in text, name
         assert len(text.splitlines()) <= 25, f'{name} writes out what a base should hold'
 
 

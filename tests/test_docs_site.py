@@ -14,6 +14,8 @@ import pytest
 
 import mmfusion
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY_PAGES = ('README', 'CONTRIBUTING', 'CHANGELOG', 'SECURITY')
 

@@ -218,6 +218,7 @@ def test_training_by_name(elsewhere, site, tmp_path):
     assert (tmp_path / 'run/iter_1.pth').is_file()
 
 
+@pytest.mark.slow
 def test_a_recipe_of_mmseg(elsewhere, site, tmp_path, pair_folder):
     """Ten lines outside of a checkout, by the shipped tool."""
     child = recipes.CHILD.format(recipe=recipes.FAMILIES['segformer'], data=pair_folder(tmp_path / 'data'))

@@ -152,6 +152,7 @@ def test_killed_at_any_of_twenty_moments(train, tmp_path):
     assert kill_at_random(train, tmp_path, kills=20, seed=1) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('number', 'group'), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)])
 def test_signals_and_persistent_workers(run_config, model_config, pair_folder, tmp_path, number, group):
     """The whole command in a process group of its own, which a terminal signals as a whole."""

@@ -42,7 +42,7 @@ def test_with_what_it_needs(name):
     decoders.step(name)
 
 
-@pytest.mark.parametrize('name', IN_A_PROCESS)
+@pytest.mark.parametrize('name', marked(IN_A_PROCESS))
 def test_with_operators(name):
     call(name)
 

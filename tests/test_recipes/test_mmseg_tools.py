@@ -43,6 +43,7 @@ def recipe(pair_folder, tmp_path):
     return tmp_path / 'joint.py'
 
 
+@pytest.mark.slow
 def test_train_test_benchmark(recipe, tmp_path):
     told = call('train.py', recipe, '--work-dir', tmp_path / 'run', cwd=tmp_path)
     assert 'Iter(train) [1/1]' in told
@@ -64,6 +65,7 @@ def test_train_test_benchmark(recipe, tmp_path):
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_our_tools(recipe, tool, tmp_path):
     assert tool('train', recipe, '--work-dir', tmp_path / 'run') == 0
     work, out = ('--work-dir', tmp_path / 'test'), ('--out', tmp_path / 'out')

@@ -260,6 +260,7 @@ def test_without_the_reference(run, tmp_path):
     assert report['settings']['inference_size'] == [16, 24]
 
 
+@pytest.mark.slow
 def test_against_a_gate(run, tmp_path):
     """The released computation reads the fused image, whatever ours does, and has the paper's size then."""
     process = run(

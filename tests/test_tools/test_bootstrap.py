@@ -65,11 +65,19 @@ def test_demonstration(bootstrap):
 
 
 def test_tests_print_coverage(bootstrap):
-    code, command = bootstrap('test', '-m', 'slow')
-    assert command[:3] == ['.venv with onedl,tests,pretrained', '-m', 'pytest']
-    assert {'--cov', '--cov-report=term:skip-covered'} <= set(command)
-    assert command[-2:] == ['-m', 'slow']
+    code, command = bootstrap('test')
+    assert command == ['.venv with onedl,tests,pretrained', '-m', 'pytest', '--numprocesses', '2', '--cov']
     assert code == 3
+
+
+def test_a_part_of_the_tests(bootstrap):
+    _, command = bootstrap('test', '-m', 'slow')
+    assert command[3:] == ['--numprocesses', '2', '-m', 'slow']
+
+
+def test_slow_tests_are_asked_for(pytestconfig):
+    options = pytestconfig.getini('addopts')
+    assert options[options.index('-m') + 1] == 'not slow'
 
 
 def test_tests_on_upstream(bootstrap):

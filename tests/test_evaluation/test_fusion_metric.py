@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from mmfusion.evaluation import FUSION_METRICS, FusionMetric, fusion_metrics
+from mmfusion.evaluation import DEFAULT_METRICS, FusionMetric, fusion_metrics
 from mmfusion.registry import METRICS
 
 _H, _W = 44, 48
@@ -52,8 +52,8 @@ def test_colour_is_reduced_to_luminance(generator):
     pair, fused = _pair(generator), torch.rand(3, _H, _W, generator=generator, dtype=torch.float64)
     figures = _run([pair], [_sample(fused)])
     blue, green, red, ir = pair
-    expected = _grey_figures(_luminance(*fused) * 255, ir, _luminance(red, green, blue), tuple(FUSION_METRICS))
-    assert set(figures) == {f'fusion/{name}' for name in FUSION_METRICS}
+    expected = _grey_figures(_luminance(*fused) * 255, ir, _luminance(red, green, blue), tuple(DEFAULT_METRICS))
+    assert set(figures) == {f'fusion/{name}' for name in DEFAULT_METRICS}
     for name, value in expected.items():
         assert figures[f'fusion/{name}'] == pytest.approx(value, rel=1e-9), name
 
@@ -169,7 +169,7 @@ def test_no_images_give_nan():
 @pytest.mark.parametrize(
     ('options', 'error', 'message'),
     [
-        (dict(metrics=('FMI',)), ValueError, 'FMI'),
+        (dict(metrics=('LPIPS',)), ValueError, 'LPIPS'),
         (dict(metrics='EN'), TypeError, 'sequence'),
         (dict(convention='paper'), ValueError, 'paper'),
         (dict(color='rgb'), ValueError, "'rgb'"),

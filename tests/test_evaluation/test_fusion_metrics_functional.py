@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage, signal, stats
 
-from mmfusion.evaluation import CONVENTIONS, FUSION_METRICS, fusion_metrics
+from mmfusion.evaluation import CONVENTIONS, DEFAULT_METRICS, fusion_metrics
 from mmfusion.evaluation.functional import edge_preservation, structural_similarity, visual_information_fidelity
 from mmfusion.evaluation.functional.common import FLAT, gaussian_window, pearson, windowed_mean
 
@@ -273,7 +273,7 @@ def test_windowed_mean_against_scipy():
 def test_batch_equals_single_images(convention):
     fused, ir, vi = _random(9, 3), _random(10, 3), _random(11, 3, smooth=3.0)
     together = fusion_metrics(fused, ir, vi, convention=convention)
-    assert list(together) == list(FUSION_METRICS)
+    assert list(together) == list(DEFAULT_METRICS)
     for index in range(3):
         part = slice(index, index + 1)
         alone = fusion_metrics(fused[part], ir[part], vi[part], convention=convention)
@@ -300,7 +300,7 @@ def test_selection_keeps_order():
 @pytest.mark.parametrize(
     ('change', 'error', 'message'),
     [
-        (dict(metrics=('EN', 'FMI')), ValueError, r"\['FMI'\].*'Qabf'"),
+        (dict(metrics=('EN', 'LPIPS')), ValueError, r"\['LPIPS'\].*'Qabf'"),
         (dict(metrics='EN'), TypeError, 'sequence of names'),
         (dict(metrics=()), ValueError, 'at least one'),
         (dict(metrics=('EN', 'EN')), ValueError, 'each once'),

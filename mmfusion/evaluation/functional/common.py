@@ -82,6 +82,24 @@ def _check_values(name: str, image: Tensor) -> None:
     raise ValueError(f'{name} must be in 0..255, but spans {low:g}..{high:g}; scale it to 8-bit grey levels')
 
 
+def stretched(image: Tensor) -> Tensor:
+    """Every image over the whole grey range, in whole levels, as some evaluators have it; a constant one becomes black.
+
+    Args:
+        image (Tensor): (B, 1, H, W) in grey levels.
+
+    Returns:
+        Tensor: (B, 1, H, W) of whole numbers in 0..255.
+
+    Example:
+        >>> stretched(torch.tensor([[[[10., 20.], [30., 60.]]]])).tolist()
+        [[[[0.0, 51.0], [102.0, 255.0]]]]
+    """
+    low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
+    span = torch.where(high > low, high - low, torch.ones_like(high))
+    return ((image - low) / span * 255).round()
+
+
 def centred(image: Tensor) -> Tensor:
     """Subtract the mean of each image; an image that is constant up to rounding error becomes exactly zero.
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from .common import as_images
+from .common import as_images, stretched
 
 _LEVELS = 256
 _UNITS = {'bit': math.log(2), 'nat': 1.0}
@@ -83,3 +83,40 @@ def mutual_information(fused: Tensor, ir: Tensor, vi: Tensor, unit: str = 'bit')
         shared = fused_entropy + _joint_entropy(source, _LEVELS) - _joint_entropy(fused * _LEVELS + source, _LEVELS**2)
         total = total + shared.clamp(min=0)  # never negative but for rounding
     return total / _UNITS[unit]
+
+
+def normalized_mutual_information(fused: Tensor, ir: Tensor, vi: Tensor, stretch: bool = False) -> Tensor:
+    """Normalised mutual information (NMI, Q_MI) of the fused image with the two sources, summed.
+
+    Hossny, Nahavandi, Creighton, "Comments on 'Information measure for performance of image fusion'", Electronics
+    Letters 44(18), 2008: ``2 I(F; S) / (H(F) + H(S))``, summed over both sources S, so that a source of much entropy
+    does not count more by that alone.
+
+    Args:
+        fused (Tensor): (B, 1, H, W) in 0..255, rounded to whole grey levels here.
+        ir (Tensor): The same.
+        vi (Tensor): The same.
+        stretch (bool): Whether every image is brought to the whole range 0..255 first, as the field's toolbox does (Liu
+            et al., IEEE TPAMI 34(1), 2012): the convention 'evaluator'. Otherwise the levels are as they are.
+
+    Returns:
+        Tensor: (B,) float64 in [0, 2]; 2 for three identical images. A constant image shares nothing with any other.
+
+    Raises:
+        TypeError: See :func:`as_images`.
+        ValueError: See :func:`as_images`.
+
+    Example:
+        >>> image = torch.tensor([[[[0., 0.], [255., 255.]]]])
+        >>> normalized_mutual_information(image, image, 255 - image)
+        tensor([2.], dtype=torch.float64)
+    """
+    images = as_images(fused=fused, ir=ir, vi=vi)
+    fused, *sources = (_levels(stretched(image) if stretch else image) for image in images)
+    entropy_fused = _joint_entropy(fused, _LEVELS)
+    total = torch.zeros_like(entropy_fused)
+    for source in sources:
+        both = entropy_fused + _joint_entropy(source, _LEVELS)
+        shared = (both - _joint_entropy(fused * _LEVELS + source, _LEVELS**2)).clamp(min=0)
+        total = total + torch.where(both > 0, 2 * shared / both.where(both > 0, torch.ones_like(both)), 0.0)
+    return total

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmfusion.models.geometry import undo_flip
 from mmfusion.registry import METRICS
 
-from ..functional import FUSION_METRICS, check_metric_names, fusion_metrics
+from ..functional import DEFAULT_METRICS, check_metric_names, fusion_metrics
 
 _COLORS = ('luminance', 'channels')
 _BT601 = (0.299, 0.587, 0.114)
@@ -63,7 +63,7 @@ class FusionMetric(BaseMetric):
     with NaN or infinite pixels has NaN figures, makes every mean NaN and is reported in the log.
 
     Args:
-        metrics (Sequence[str]): Names out of ``mmfusion.evaluation.FUSION_METRICS``. Default: all.
+        metrics (Sequence[str]): Names out of ``mmfusion.evaluation.FUSION_METRICS``. Default: the first twelve.
         convention (str): 'original' (each metric as its paper defines it) or 'evaluator' (the evaluator most papers
             use); see :func:`mmfusion.evaluation.fusion_metrics`. With 'evaluator' the fused image is rounded to 8 bits
             per channel first, as if it had been written to a file.
@@ -92,7 +92,7 @@ class FusionMetric(BaseMetric):
 
     def __init__(
         self,
-        metrics: Sequence[str] = tuple(FUSION_METRICS),
+        metrics: Sequence[str] = DEFAULT_METRICS,
         convention: str = 'original',
         color: str = 'luminance',
         collect_device: str = 'cpu',

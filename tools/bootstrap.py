@@ -1,8 +1,8 @@
 """Set up an environment in this folder and run the demonstration or the tests in it.
 
     python3 tools/bootstrap.py demo     train fusion and segmentation jointly on drawn scenes, and evaluate
-    python3 tools/bootstrap.py test     run the tests, but for the slow ones, and print what of the package they ran;
-                                        what follows goes to pytest, such as -m slow, or -k attribution
+    python3 tools/bootstrap.py test     run the tests, but for the slow ones; what follows goes to pytest, such as
+                                        -m slow, -k attribution, or --cov for how much of the package they run
     python3 tools/bootstrap.py test --stack upstream
                                         run them on OpenMMLab's own releases, in an environment beside the other one
 
@@ -131,10 +131,8 @@ def main() -> int:
     if args.task == 'demo':
         command = [str(python), 'tools/demo.py', *rest]
     else:
-        # Of a part of the tests, or of the other stack, it says little; and it makes them a third slower.
-        coverage = ['--cov'] if args.stack == 'onedl' and not rest else []
         # Two workers: the tests keep torch to one thread each.
-        command = [str(python), '-m', 'pytest', '--numprocesses', '2', *coverage, *rest]
+        command = [str(python), '-m', 'pytest', '--numprocesses', '2', *rest]
     # The stack's own warnings on current PyTorch say nothing to somebody who looks around.
     env = {**os.environ, 'PYTHONWARNINGS': 'ignore'} if args.task == 'demo' else None
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode

@@ -64,15 +64,15 @@ def test_demonstration(bootstrap):
     assert code == 3
 
 
-def test_tests_print_coverage(bootstrap):
+def test_tests(bootstrap):
     code, command = bootstrap('test')
-    assert command == ['.venv with onedl,tests,pretrained', '-m', 'pytest', '--numprocesses', '2', '--cov']
+    assert command == ['.venv with onedl,tests,pretrained', '-m', 'pytest', '--numprocesses', '2']
     assert code == 3
 
 
 def test_a_part_of_the_tests(bootstrap):
-    _, command = bootstrap('test', '-m', 'slow')
-    assert command[3:] == ['--numprocesses', '2', '-m', 'slow']
+    _, command = bootstrap('test', '-m', 'slow', '--cov')
+    assert command[3:] == ['--numprocesses', '2', '-m', 'slow', '--cov']
 
 
 def test_slow_tests_are_asked_for(pytestconfig):
@@ -133,6 +133,6 @@ def test_stand_in_for_compiled_operators():
         find('__path__')
 
 
-def test_single_test_measures_no_coverage(pytestconfig):
-    """Coverage is the bootstrap's, not a default of pytest: it makes a test run slower by about a third."""
+def test_coverage_is_asked_for(pytestconfig):
+    """It takes half as long again."""
     assert not [option for option in pytestconfig.getini('addopts') if 'cov' in option]

@@ -1,19 +1,24 @@
 """Fuse and segment pairs of images with a trained model.
 
-Writes fused/NAME.png, weights/NAME.png (red: infrared, blue: visible), labels/NAME.png (class ids) and panels/NAME.png.
+Writes fused/NAME.png, weights/NAME.png (red: infrared, blue: visible), labels/NAME.png (class ids) and panels/NAME.png;
+with --metrics also metrics.csv, and with --skip-errors errors.txt.
 
 Examples:
     python tools/fuse.py CONFIG CHECKPOINT --ir ir.png --vi vi.png --out fusion
     python tools/fuse.py CONFIG CHECKPOINT --ir data/msrs/test/ir --vi data/msrs/test/vi --out fusion --batch-size 4
+    python tools/fuse.py CONFIG CHECKPOINT --ir ir --vi vi --out fusion --resize-to vi --align --skip-errors --metrics
     python tools/fuse.py average_unet-tiny_1xb4-300_synthetic-96x128 --ir ir.png --vi vi.png --out fusion
 """
 
 import argparse
+import csv
 import sys
 from pathlib import Path
 
 from mmfusion.apis import FusionInferencer
+from mmfusion.apis.output import FORMATS, KINDS
 from mmfusion.command_line import OneLineErrors, add_common
+from mmfusion.evaluation import DEFAULT_METRICS, FUSION_METRICS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,7 +40,42 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="which raw infrared values become black and white: 'auto' (percentiles of each image of more than 8 bit), "
         "'dtype' (all that the type holds), or two numbers (default: as the config says, else auto)",
     )
+    parser.add_argument(
+        '--resize-to', choices=['vi', 'ir'], help='for images of two sizes that show the same area: whose size both get'
+    )
+    parser.add_argument(
+        '--align',
+        nargs='?',
+        const='translation',
+        metavar='MOTION',
+        help='lay the infrared image over the visible one before fusing: translation (default), euclidean, affine or '
+        'homography; a pair that cannot be aligned is refused',
+    )
     parser.add_argument('--allow-unpaired', action='store_true', help='leave out images that have no partner')
+    parser.add_argument(
+        '--skip-errors',
+        action='store_true',
+        help='go on after a pair that cannot be read, aligned or brought to one size; they are listed at the end, and '
+        'the exit code is 1',
+    )
+    parser.add_argument(
+        '--save',
+        nargs='+',
+        choices=KINDS,
+        default=list(KINDS[:4]),
+        metavar='KIND',
+        help=f'what to write, out of {", ".join(KINDS)} (default: all but overlays)',
+    )
+    parser.add_argument(
+        '--format', choices=FORMATS, default='png', help='of the pictures (default: png); label maps are always PNG'
+    )
+    parser.add_argument(
+        '--metrics',
+        nargs='*',
+        metavar='NAME',
+        help=f'fusion metrics of every pair, and their means: names out of {", ".join(FUSION_METRICS)} (default: the '
+        'first twelve)',
+    )
     add_common(parser)
     return parser.parse_args(argv)
 
@@ -54,6 +94,34 @@ def range_of(words: list[str] | None) -> str | tuple[float, ...] | None:
         raise ValueError(f"--ir-range takes 'auto', 'dtype' or two numbers, got {' '.join(words)!r}") from error
 
 
+def report(results: dict, out: Path, save: list[str]) -> None:
+    """Tell what was written, measured and left out."""
+    number = len(results['names'])
+    if number:
+        print(f'wrote {number} pair{"" if number == 1 else "s"} to {", ".join(str(out / kind) for kind in save)}')
+    if results.get('metrics'):
+        write_metrics(results['names'], results['metrics'], out / 'metrics.csv')
+        names = list(results['metrics'][0])
+        means = [sum(row[name] for row in results['metrics']) / number for name in names]
+        print(f'mean of {number}, all in {out / "metrics.csv"}:')
+        print('  '.join(f'{name} {mean:.4g}' for name, mean in zip(names, means)))
+    if results.get('errors'):
+        lines = [f'{name}: {message}' for name, message in results['errors']]
+        print(f'left out {len(lines)} of {number + len(lines)} pairs, listed in {out / "errors.txt"}:', file=sys.stderr)
+        print('\n'.join(lines), file=sys.stderr)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / 'errors.txt').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+
+
+def write_metrics(names: list[str], rows: list[dict[str, float]], path: Path) -> None:
+    """Write a table with a row for each pair."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(['name', *rows[0]])
+        writer.writerows([name, *row.values()] for name, row in zip(names, rows))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
@@ -62,7 +130,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = parse_args(argv)
     with OneLineErrors(args) as outcome:
-        fuse = FusionInferencer(args.config, args.checkpoint, args.device, range_of(args.ir_range))
+        fuse = FusionInferencer(
+            args.config, args.checkpoint, args.device, range_of(args.ir_range), args.resize_to, args.align
+        )
         results = fuse(
             ir=args.ir,
             vi=args.vi,
@@ -70,13 +140,13 @@ def main(argv: list[str] | None = None) -> int:
             batch_size=args.batch_size,
             allow_unpaired=args.allow_unpaired,
             return_arrays=False,
+            save=args.save,
+            image_format=args.format,
+            skip_errors=args.skip_errors,
+            metrics=DEFAULT_METRICS if args.metrics == [] else args.metrics or (),
         )
-    if outcome.failed:
-        return 1
-    number = len(results['names'])
-    folders = ', '.join(str(Path(args.out) / name) for name in ('fused', 'weights', 'labels', 'panels'))
-    print(f'wrote {number} pair{"" if number == 1 else "s"} to {folders}')
-    return 0
+        report(results, Path(args.out), args.save)
+    return 1 if outcome.failed or results.get('errors') else 0
 
 
 if __name__ == '__main__':

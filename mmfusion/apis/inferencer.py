@@ -18,12 +18,13 @@ from rich.console import Console
 from rich.progress import track
 
 from mmfusion.engine.checkpoint import check_content, compare_checkpoint, weights_for
+from mmfusion.evaluation import FusionMetric
 from mmfusion.models import FusionSegmentor
 from mmfusion.registry import DATASETS, MODELS
 
 from .configs import load_config
 from .inputs import Image, build_pipeline, dataset_config, is_folder, list_pairs
-from .output import RESULTS, ResultWriter, arrays_of
+from .output import KINDS, RESULTS, ResultWriter, arrays_of
 
 
 class FusionInferencer:
@@ -39,6 +40,10 @@ class FusionInferencer:
         ir_range (str | Sequence[float], optional): The raw infrared values that become black and white, in the place of
             what the pipeline says: 'auto', 'dtype' or two numbers; see
             :class:`~mmfusion.datasets.LoadPairFromFile`.
+        resize_to (str, optional): For images of two sizes that show the same area: 'vi' or 'ir', whose size both get.
+        align (str | dict, optional): For pairs that are not quite registered: 'translation', 'euclidean', 'affine' or
+            'homography', or all options of :class:`~mmfusion.datasets.AlignPair`, which moves the infrared image and
+            refuses what it cannot align.
 
     Attributes:
         cfg (Config): The config.
@@ -69,6 +74,8 @@ class FusionInferencer:
         checkpoint: str | os.PathLike | None = None,
         device: str | torch.device | None = None,
         ir_range: str | Sequence[float] | None = None,
+        resize_to: str | None = None,
+        align: str | dict | None = None,
     ) -> None:
         self.cfg = load_config(config_or_name)
         if not isinstance(self.cfg.get('model'), Mapping) or 'type' not in self.cfg.model:
@@ -76,7 +83,7 @@ class FusionInferencer:
         self.device = self._check_device(device)
         # For this block only: other code of the process may have a scope of its own.
         with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope') or 'mmfusion'):
-            self.pipeline = build_pipeline(self.cfg, ir_range)
+            self.pipeline = build_pipeline(self.cfg, ir_range, resize_to, align)
             self.model = self._build_model()
             meta = self._load_weights(checkpoint)
             self.classes, self.palette = self._find_classes(meta)
@@ -167,10 +174,11 @@ class FusionInferencer:
         ir: Image | Sequence[Image],
         vi: Image | Sequence[Image],
         items: list[dict],
+        **options: Any,
     ) -> ResultWriter | None:
         if out_dir is None:
             return None
-        writer = ResultWriter(out_dir, self.classes, self.palette)
+        writer = ResultWriter(out_dir, self.classes, self.palette, **options)
         names = [item['name'] for item in items]
         if is_folder(ir) and is_folder(vi):
             writer.check(names, [ir, vi], whole=True)
@@ -179,22 +187,34 @@ class FusionInferencer:
         return writer
 
     def _predict_all(
-        self, items: list[dict], batch_size: int, show_bar: bool
+        self, items: list[dict], batch_size: int, show_bar: bool, errors: list[tuple[str, str]] | None
     ) -> Iterator[tuple[str, torch.Tensor, SegDataSample]]:
-        """Name, input as it left the pipeline and prediction of every pair."""
+        """Name, input as it left the pipeline and prediction of every pair; what cannot be read goes to the errors."""
         for start in _counted(range(0, len(items), batch_size), show_bar):
-            batch = items[start : start + batch_size]
-            for item, (pair, sample) in zip(batch, self._predict(batch)):
-                yield item['name'], pair, sample
+            packed = []
+            for item in items[start : start + batch_size]:
+                try:
+                    packed.append((item['name'], self._pack(item)))
+                except (OSError, ValueError) as error:
+                    if errors is None:
+                        raise
+                    errors.append((item['name'], ' '.join(str(error).split())))
+            if packed:
+                names, batch = zip(*packed)
+                for name, (pair, sample) in zip(names, self._predict(list(batch))):
+                    yield name, pair, sample
 
-    def _predict(self, items: list[dict]) -> Iterator[tuple[torch.Tensor, SegDataSample]]:
-        """Inputs as they left the pipeline and predictions of one batch."""
-        batch = [self.pipeline(dict(item, seg_fields=[])) for item in items]
-        rejected = [item['name'] for item, packed in zip(items, batch) if packed is None]
-        if rejected:
+    def _pack(self, item: dict) -> dict:
+        """What the model takes of one pair."""
+        packed = self.pipeline(dict(item, seg_fields=[]))
+        if packed is None:
             raise ValueError(
-                f'the test pipeline of the config rejects the pairs {rejected}; remove the transform that does so'
+                f'the test pipeline of the config rejects the pair {item["name"]}; remove the transform that does so'
             )
+        return packed
+
+    def _predict(self, batch: list[dict]) -> Iterator[tuple[torch.Tensor, SegDataSample]]:
+        """Inputs as they left the pipeline and predictions of one batch."""
         data = pseudo_collate(batch)
         with torch.no_grad():
             samples = self.model.test_step(data)
@@ -208,6 +228,10 @@ class FusionInferencer:
         batch_size: int = 1,
         allow_unpaired: bool = False,
         return_arrays: bool = True,
+        save: Sequence[str] = KINDS[:4],
+        image_format: str = 'png',
+        skip_errors: bool = False,
+        metrics: Sequence[str] = (),
     ) -> dict:
         """Fuse and segment pairs.
 
@@ -221,17 +245,23 @@ class FusionInferencer:
                 OpenCV reads them, or (H, W). Both images of a pair have one size. The n-th images of two lists
                 belong together; files of two folders are matched by name, sub-folders included.
             out_dir (str | os.PathLike, optional): Folder for ``fused/NAME.png``, ``weights/NAME.png`` (red: infrared,
-                blue: visible), ``labels/NAME.png`` (class ids) and ``panels/NAME.png``.
+                blue: visible), ``labels/NAME.png`` (class ids), ``panels/NAME.png`` and ``overlays/NAME.png`` (classes
+                over the fused image).
             batch_size (int): Pairs per pass. What becomes of a pair does not depend on those beside it.
             allow_unpaired (bool): Leave out the files of the folders that have no partner, instead of raising.
             return_arrays (bool): False does not keep the images in memory, for large folders with an ``out_dir``.
+            save (Sequence[str]): Which of these folders are written; all but the overlays by default.
+            image_format (str): 'png', 'jpg', 'tif' or 'bmp'. Label maps are always PNG.
+            skip_errors (bool): Go on after a pair that cannot be read, aligned or brought to one size.
+            metrics (Sequence[str]): Names out of ``mmfusion.evaluation.FUSION_METRICS``, computed of every pair.
 
         Returns:
             dict: Lists with one entry per pair, also for a single pair: ``names`` (of the visible file; numbers for
             arrays); and, with ``return_arrays``, ``fused`` (H, W, 3) uint8 in **R, G, B** order or (H, W), by the
             model's ``color``; ``weights``, the infrared image's (H, W) float32 in [0, 1]; ``labels`` (H, W), class
-            ids. Besides ``classes``, a tuple of names, and ``palette``, R, G and B per class. All at the size of the
-            input.
+            ids; ``metrics``, a dict of figures, if they were asked for. Besides ``classes``, a tuple of names,
+            ``palette``, R, G and B per class, and, with ``skip_errors``, ``errors``: names and messages of the pairs
+            that were skipped. All at the size of the input.
 
         Raises:
             FileNotFoundError: A file does not exist, or a folder has no images.
@@ -240,18 +270,25 @@ class FusionInferencer:
                 where the inputs are.
         """
         _check_batch_size(batch_size)
-        if out_dir is None and not return_arrays:
+        if out_dir is None and not return_arrays and not metrics:
             raise ValueError('return_arrays=False without an out_dir leaves no result; give an out_dir')
+        measure = FusionMetric(metrics=metrics) if metrics else None
         items = self._collect(ir, vi, allow_unpaired)
-        writer = self._open_writer(out_dir, ir, vi, items)
-        names = [item['name'] for item in items]
-        results: dict[str, Any] = dict(names=names, classes=self.classes, palette=self.palette)
+        writer = self._open_writer(out_dir, ir, vi, items, save=save, image_format=image_format)
+        results: dict[str, Any] = dict(names=[], classes=self.classes, palette=self.palette)
         if return_arrays:
             results.update({result: [] for result in RESULTS})
-        for name, pair, sample in self._predict_all(items, batch_size, show_bar=is_folder(ir)):
+        if measure is not None:
+            results['metrics'] = []
+        errors = results.setdefault('errors', []) if skip_errors else None
+        for name, pair, sample in self._predict_all(items, batch_size, is_folder(ir), errors):
+            results['names'].append(name)
             arrays = arrays_of(sample, self.model.num_classes)
             if writer is not None:
                 writer.write(name, arrays, pair, sample)
+            if measure is not None:
+                measure.process(dict(inputs=[pair]), [sample.to_dict()])
+                results['metrics'].append(measure.results.pop())
             if return_arrays:
                 for result in RESULTS:
                     results[result].append(arrays[result])

@@ -11,8 +11,8 @@ from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
-from mmfusion.datasets import LoadPairFromFile, PairedSegDataset
-from mmfusion.datasets.transforms.load_pair import check_range
+from mmfusion.datasets import AlignPair, LoadPairFromFile, PairedSegDataset
+from mmfusion.datasets.transforms.load_pair import check_range, check_resize_to
 from mmfusion.registry import TRANSFORMS
 
 Image = str | os.PathLike | np.ndarray
@@ -82,7 +82,12 @@ class LoadPair(BaseTransform):
             )
 
 
-def build_pipeline(cfg: Config, ir_range: str | Sequence[float] | None = None) -> Compose:
+def build_pipeline(
+    cfg: Config,
+    ir_range: str | Sequence[float] | None = None,
+    resize_to: str | None = None,
+    align: str | dict | None = None,
+) -> Compose:
     """The test pipeline of a config, for pairs without labels.
 
     Label loading is left out. A config whose dataset draws its pairs has no loading at all; it gets the default one.
@@ -90,12 +95,14 @@ def build_pipeline(cfg: Config, ir_range: str | Sequence[float] | None = None) -
     Args:
         cfg (Config): With ``test_dataloader`` or ``test_pipeline``.
         ir_range (str | Sequence[float], optional): In the place of the loader's own; see ``LoadPairFromFile``.
+        resize_to (str, optional): Likewise.
+        align (str | dict, optional): Motion of an ``AlignPair`` behind the loader, or all of its options.
 
     Returns:
         Compose: From an item of :func:`list_pairs` to what the model takes.
 
     Raises:
-        ValueError: The config has no test pipeline, or one that loads something else than a pair.
+        ValueError: The config has no test pipeline, or one that loads something else than a pair; an option is wrong.
 
     Examples:
         >>> types = ('LoadPairFromFile', 'LoadPairAnnotations', 'PackFusionInputs')
@@ -111,9 +118,15 @@ def build_pipeline(cfg: Config, ir_range: str | Sequence[float] | None = None) -
     transforms = [transform for transform in transforms if not isinstance(transform, MMCVLoadAnnotations)]
     if not any(isinstance(transform, LoadPairFromFile) for transform in transforms):
         transforms.insert(0, LoadPairFromFile())
-    for transform in transforms:
-        if isinstance(transform, LoadPairFromFile) and ir_range is not None:
+    for position, transform in reversed(list(enumerate(transforms))):
+        if not isinstance(transform, LoadPairFromFile):
+            continue
+        if ir_range is not None:
             transform.ir_range = check_range('ir_range', ir_range)
+        if resize_to is not None:
+            transform.resize_to = check_resize_to(resize_to)
+        if align is not None:
+            transforms.insert(position + 1, AlignPair(**align) if isinstance(align, dict) else AlignPair(align))
     return Compose([_for_arrays_too(transform) for transform in transforms])
 
 

@@ -11,10 +11,16 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmfusion.engine.hooks.fusion_visualization_hook import panel_of
-from mmfusion.visualization import colorize_weights, to_uint8
+from mmfusion.visualization import colorize_weights, draw_overlay, to_uint8
 
 RESULTS = ('fused', 'weights', 'labels')
-"""What there is of every pair; the names of the results and of the folders, which have ``panels`` as well."""
+"""What there is of every pair, as arrays."""
+
+KINDS = ('fused', 'weights', 'labels', 'panels', 'overlays')
+"""What can be written of every pair, each to a folder of this name."""
+
+FORMATS = ('png', 'jpg', 'tif', 'bmp')
+"""Formats of pictures. Label maps are always PNG: no other keeps their ids for certain."""
 
 
 def arrays_of(sample: SegDataSample, num_classes: int) -> dict[str, np.ndarray]:
@@ -60,13 +66,20 @@ def _refuse_doubled(names: Sequence[str]) -> None:
 
 
 class ResultWriter:
-    """Writes the results of a pair as PNG files.
+    """Writes the results of a pair as images.
 
     Args:
         out_dir (str | os.PathLike): Files go to its folders ``fused``, ``weights`` (red for infrared, blue for
-            visible), ``labels`` (class ids) and ``panels``, which are made.
-        classes (Sequence[str]): Class names for the panels.
+            visible), ``labels`` (class ids), ``panels`` and ``overlays`` (classes over the fused image), which are
+            made.
+        classes (Sequence[str]): Class names for legends.
         palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
+        save (Sequence[str]): Which of :data:`KINDS`.
+        image_format (str): One of :data:`FORMATS`.
+
+    Raises:
+        TypeError: ``save`` is a single string.
+        ValueError: Unknown kind or format, or nothing to save.
 
     Examples:
         >>> writer = ResultWriter('results', classes=('soil', 'crop'), palette=((0, 0, 0), (0, 255, 0)))
@@ -79,10 +92,25 @@ class ResultWriter:
         ValueError: out_dir results holds or is inside of the input folder ...
     """
 
-    def __init__(self, out_dir: str | os.PathLike, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self,
+        out_dir: str | os.PathLike,
+        classes: Sequence[str],
+        palette: Sequence[Sequence[int]],
+        save: Sequence[str] = KINDS[:4],
+        image_format: str = 'png',
+    ) -> None:
+        if isinstance(save, str):
+            raise TypeError(f'save must be a sequence of names, but is the string {save!r}; write ({save!r},)')
+        if not save or set(save) - set(KINDS):
+            raise ValueError(f'save must name one or more of {", ".join(KINDS)}, but is {list(save)}')
+        if image_format not in FORMATS:
+            raise ValueError(f'image_format must be one of {", ".join(FORMATS)}, but is {image_format!r}')
         self.out_dir = Path(out_dir)
         self.classes = classes
         self.palette = palette
+        self.save = tuple(save)
+        self.image_format = image_format
 
     def check(self, names: Sequence[str], inputs: Iterable[str | os.PathLike], whole: bool) -> None:
         """Refuse to write over inputs and labels, or two results to one file.
@@ -109,7 +137,7 @@ class ResultWriter:
         # has the name of one of theirs.
         is_data_set = whole or len(folders) > 1
         for folder in folders:
-            around = target == folder.parent and (is_data_set or folder.name in (*RESULTS, 'panels'))
+            around = target == folder.parent and (is_data_set or folder.name in KINDS)
             inside = whole and target.is_relative_to(folder)
             if around or inside:
                 raise ValueError(
@@ -129,14 +157,16 @@ class ResultWriter:
         Raises:
             OSError: A file could not be written.
         """
-        pictures = dict(
-            fused=arrays['fused'],
-            weights=colorize_weights(arrays['weights']),
-            labels=arrays['labels'],
-            panels=panel_of(pair, sample, self.classes, self.palette),
+        draw = dict(
+            fused=lambda: arrays['fused'],
+            weights=lambda: colorize_weights(arrays['weights']),
+            labels=lambda: arrays['labels'],
+            panels=lambda: panel_of(pair, sample, self.classes, self.palette),
+            overlays=lambda: draw_overlay(arrays['fused'], arrays['labels'], self.classes, self.palette),
         )
-        for folder, picture in pictures.items():
-            path = self.out_dir / folder / f'{name}.png'
+        for kind in self.save:
+            picture = draw[kind]()
+            path = self.out_dir / kind / f'{name}.{"png" if kind == "labels" else self.image_format}'
             # Red and blue change places: OpenCV writes B, G, R.
             if not mmcv.imwrite(picture[..., ::-1] if picture.ndim == 3 else picture, str(path)):
                 raise OSError(f'could not write {path}')

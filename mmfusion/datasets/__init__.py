@@ -18,6 +18,7 @@ from .pst900 import PST900Dataset
 from .semanticrt import SemanticRTDataset
 from .synthetic import SyntheticThermalScenes
 from .transforms import (
+    AlignPair,
     ApplyToModality,
     DegradeSensor,
     LoadPairAnnotations,
@@ -29,6 +30,7 @@ from .transforms import (
 from .weedmap import WeedMapDataset
 
 __all__ = [
+    'AlignPair',
     'ApplyToModality',
     'CWFIDDataset',
     'DegradeSensor',

@@ -151,6 +151,48 @@ def draw_pair(
     return np.vstack([row, _legend(row.shape[1], entries)]) if entries else row
 
 
+def draw_overlay(
+    fused: np.ndarray,
+    prediction: np.ndarray,
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]],
+    opacity: float = 0.5,
+) -> np.ndarray:
+    """Draw the classes over the fused image, with a legend of those that are there.
+
+    Args:
+        fused (np.ndarray): (H, W, 3) RGB or (H, W), uint8.
+        prediction (np.ndarray): Class ids (H, W).
+        classes (Sequence[str]): Class names.
+        palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class. A black class, such as most backgrounds,
+            leaves the image as it is.
+        opacity (float): Of the classes, in [0, 1].
+
+    Returns:
+        np.ndarray: The picture (H', W, 3), RGB uint8.
+
+    Raises:
+        ValueError: The pictures differ in size, or the opacity is out of range.
+
+    Examples:
+        >>> grey, ids = np.full((48, 200), 90, np.uint8), np.zeros((48, 200), int)
+        >>> ids[:24] = 1
+        >>> picture = draw_overlay(grey, ids, ['soil', 'crop'], [(0, 0, 0), (0, 210, 0)])
+        >>> picture.shape, picture[0, 0].tolist(), picture[40, 0].tolist()
+        ((70, 200, 3), [45, 150, 45], [90, 90, 90])
+    """
+    if not 0 <= opacity <= 1:
+        raise ValueError(f'opacity must be in [0, 1], got {opacity}')
+    if fused.shape[:2] != prediction.shape:
+        raise ValueError(f'fused image and prediction must have one size, got {fused.shape[:2]} and {prediction.shape}')
+    image = fused if fused.ndim == 3 else np.repeat(fused[..., None], 3, axis=2)
+    colors = colorize_labels(prediction, palette)
+    mixed = (image * (1 - opacity) + colors * opacity).round().astype(np.uint8)
+    picture = np.where(colors.any(axis=2, keepdims=True), mixed, image)
+    there = [(classes[number], palette[number]) for number in np.unique(prediction) if number < len(classes)]
+    return np.vstack([picture, _legend(picture.shape[1], there)])
+
+
 def draw_panel(
     visible: np.ndarray,
     infrared: np.ndarray,

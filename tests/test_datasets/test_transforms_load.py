@@ -146,7 +146,7 @@ def test_three_channel_infrared(load):
 
 
 def test_different_sizes_name_both_files(load):
-    with pytest.raises(ValueError, match=r'vi_path\.png has 5x7 and .*ir_path\.png has 5x6 .*Register'):
+    with pytest.raises(ValueError, match=r'vi_path\.png has 5x7 and .*ir_path\.png has 5x6 .*resize_to='):
         load(image(3), image()[:, :6])
 
 

@@ -5,6 +5,7 @@ Geometric transforms of mmcv and mmseg (``Resize``, ``RandomResize``, ``RandomCr
 trap of OpenCV: ``RandomRotate(pad_val=x)`` fills only the first channel with x and the others with 0, so leave it at 0.
 """
 
+from .align_pair import AlignPair
 from .apply_to_modality import ApplyToModality
 from .degrade_sensor import DegradeSensor
 from .load_pair import LoadPairFromFile
@@ -14,6 +15,7 @@ from .skip_low_contrast import SkipLowContrast
 from .skip_unlabelled import SkipUnlabelled
 
 __all__ = [
+    'AlignPair',
     'ApplyToModality',
     'DegradeSensor',
     'LoadPairAnnotations',

@@ -77,6 +77,37 @@ def _mention_little(img: np.ndarray, low: float, high: float, path: str, name: s
 
 _MENTIONS = 3
 _mentioned: set[str] = set()
+_stretched: set[str] = set()
+# Sides of two images by each other: more is another shape.
+_SHAPES = 1.02
+
+
+def check_resize_to(value: str | None) -> str | None:
+    """A choice of whose size both images of a pair get.
+
+    Args:
+        value (str, optional): From a config or a command line.
+
+    Returns:
+        str | None: Checked.
+
+    Raises:
+        ValueError: It is none.
+
+    Examples:
+        >>> check_resize_to('vi')
+        'vi'
+    """
+    if value not in (None, 'vi', 'ir'):
+        raise ValueError(f"resize_to must be 'vi', 'ir' or None, but is {value!r}.")
+    return value
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image (h, w, C) as one of another size, with as many axes."""
+    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
+    resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized.reshape(*size, image.shape[2])
 
 
 def split_four_channels(img: np.ndarray, path: str) -> tuple[np.ndarray, np.ndarray]:
@@ -133,10 +164,15 @@ class LoadPairFromFile(BaseTransform):
         vi_range (str | tuple[float, float]): The same for the visible image.
         imdecode_backend (str): ``'cv2'`` or ``'pillow'``.
         backend_args (dict, optional): Arguments of mmengine's file backend.
+        resize_to (str, optional): For cameras of two resolutions that see the same area: ``'vi'`` brings the infrared
+            image to the size of the visible one, ``'ir'`` the visible one to the infrared's (labels of a data set have
+            to be of that size). Areas when it shrinks, linear when it grows. A pair whose shapes differ by more than
+            a fiftieth is mentioned in the log. None refuses pairs of two sizes.
 
     Raises:
         FileNotFoundError: A file does not exist.
-        ValueError: A file is empty, no readable image or has an unsupported type; the two sizes differ.
+        ValueError: A file is empty, no readable image or has an unsupported type; the two sizes differ, without
+            ``resize_to``.
 
     Examples:
         >>> import cv2, numpy as np, tempfile
@@ -157,6 +193,7 @@ class LoadPairFromFile(BaseTransform):
         vi_range: str | Sequence[float] = 'dtype',
         imdecode_backend: str = 'cv2',
         backend_args: dict | None = None,
+        resize_to: str | None = None,
     ) -> None:
         # `0 == False`: a bool is no channel.
         if ir_channel != 'mean' and (isinstance(ir_channel, bool) or ir_channel not in (0, 1, 2)):
@@ -170,6 +207,7 @@ class LoadPairFromFile(BaseTransform):
         self.ir_channel = ir_channel
         self.ir_range = check_range('ir_range', ir_range)
         self.vi_range = check_range('vi_range', vi_range)
+        self.resize_to = check_resize_to(resize_to)
         self.imdecode_backend = imdecode_backend
         self.backend_args = backend_args.copy() if backend_args else None
 
@@ -249,6 +287,20 @@ class LoadPairFromFile(BaseTransform):
         scaled = (img.astype(np.float64) - low) * (255 / (high - low))
         return np.clip(scaled, 0, 255).astype(np.float32)
 
+    def _to_one_size(self, vi: np.ndarray, ir: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+        ratios = [image.shape[1] / image.shape[0] for image in (vi, ir)]
+        if max(ratios) / min(ratios) > _SHAPES and len(_stretched) < _MENTIONS and name not in _stretched:
+            _stretched.add(name)
+            print_log(
+                f'{name}: {vi.shape[1]}x{vi.shape[0]} and {ir.shape[1]}x{ir.shape[0]} pixels are of two shapes, so '
+                'that resize_to distorts one of them; do both show the same area?',
+                'current',
+                logging.WARNING,
+            )
+        if self.resize_to == 'vi':
+            return vi, _resized(ir, vi.shape[:2])
+        return _resized(vi, ir.shape[:2]), ir
+
     def _to_one_channel(self, ir: np.ndarray, eight_bit: bool) -> np.ndarray:
         if ir.shape[2] == 1:
             return ir
@@ -289,14 +341,16 @@ class LoadPairFromFile(BaseTransform):
             ('uint8', [7, 7, 7, 9])
         """
         vi, ir = self._to_channels(vi, 'visible', vi_name), self._to_channels(ir, 'infrared', ir_name)
-        if vi.shape[:2] != ir.shape[:2]:
+        if vi.shape[:2] != ir.shape[:2] and self.resize_to is None:
             raise ValueError(
                 f'The two images of a pair must have the same size, but {vi_name} has {vi.shape[0]}x{vi.shape[1]} and '
-                f'{ir_name} has {ir.shape[0]}x{ir.shape[1]} pixels (height x width). Register the pair, then resize or '
-                'crop both to the same area before loading.'
+                f'{ir_name} has {ir.shape[0]}x{ir.shape[1]} pixels (height x width). If they show the same '
+                "area, resize_to='vi' (or 'ir') brings both to one size; otherwise register the pair and crop it."
             )
         vi = self._to_scale(vi, self.vi_range, vi_name, 'vi_range', float_range)
         ir = self._to_scale(ir, self.ir_range, ir_name, 'ir_range', float_range)
+        if vi.shape[:2] != ir.shape[:2]:
+            vi, ir = self._to_one_size(vi, ir, vi_name)
 
         eight_bit = vi.dtype == np.uint8 and ir.dtype == np.uint8 and not self.to_float32
         img = np.empty((*vi.shape[:2], 4), np.uint8 if eight_bit else np.float32)
@@ -327,6 +381,6 @@ class LoadPairFromFile(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(to_float32={self.to_float32}, ir_channel={self.ir_channel!r}, '
-            f'ir_range={self.ir_range!r}, vi_range={self.vi_range!r}, '
+            f'ir_range={self.ir_range!r}, vi_range={self.vi_range!r}, resize_to={self.resize_to!r}, '
             f'imdecode_backend={self.imdecode_backend!r}, backend_args={self.backend_args})'
         )

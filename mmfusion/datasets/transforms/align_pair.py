@@ -67,8 +67,14 @@ def estimate_motion(vi: np.ndarray, ir: np.ndarray, motion: str = 'translation')
         rows = 3 if motion == 'homography' else 2
         fixed, moving = (_edges(_halved(image, times)) for image in (vi, ir))
         try:
-            correlation, found = cv2.findTransformECC(
-                fixed, moving, np.ascontiguousarray(start[:rows]), _MOTIONS[motion], _STOP, None, _WINDOW
+            correlation, found = cv2.findTransformECC(  # type: ignore[call-overload]
+                fixed,
+                moving,
+                np.ascontiguousarray(start[:rows]),
+                _MOTIONS[motion],
+                _STOP,
+                None,
+                _WINDOW,
             )
         except cv2.error as error:
             raise ValueError('the alignment does not converge') from error

@@ -64,6 +64,7 @@ setup(
         **{name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'docs', 'tests-upstream')},
         'tests': requirements('tests') + requirements('docs'),  # A test builds the documentation.
     },
+    entry_points={'console_scripts': ['mmfusion = mmfusion.console:main']},
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
 )

@@ -103,6 +103,12 @@ def test_configs_and_tools(wheel, folder):
     assert 'mmfusion/.mim/model-index.yml' in wheel.namelist()
 
 
+def test_command(wheel):
+    """`mmfusion fuse ...`; that the tools run from where they are then, the tests below show."""
+    (name,) = (name for name in wheel.namelist() if name.endswith('.dist-info/entry_points.txt'))
+    assert 'mmfusion = mmfusion.console:main' in wheel.read(name).decode()
+
+
 def metadata_of(wheel):
     (name,) = (name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
     return Parser().parsestr(wheel.read(name).decode())

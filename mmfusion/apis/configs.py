@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-import mmfusion
+from mmfusion.shipped import shipped
 
 
 def config_names() -> dict[str, Path]:
@@ -23,13 +23,9 @@ def config_names() -> dict[str, Path]:
         >>> config_names()['uaafusion_unet-tiny_1xb4-300_synthetic-96x128'].suffix
         '.py'
     """
-    package = Path(mmfusion.__file__).resolve().parent
-    for root in (package / '.mim/configs', package.parent / 'configs'):
-        # Beside an installed package there may be a `configs` of something else.
-        if (root / '_base_/default_runtime.py').is_file():
-            paths = (path for path in root.glob('*/*.py') if path.parent.name != '_base_')
-            return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
-    return {}
+    root = shipped('configs')
+    paths = [path for path in root.glob('*/*.py') if path.parent.name != '_base_'] if root else []
+    return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
 
 
 def _read(path: str) -> Config:

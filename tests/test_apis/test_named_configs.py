@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-import mmfusion
+from mmfusion import shipped
 from mmfusion.apis import config_names, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def test_name_path_and_config_are_one():
 def test_configs_of_an_installed_package(tmp_path, monkeypatch):
     """They lie in the package; a folder `configs` beside it belongs to somebody else."""
     package = tmp_path / 'site-packages/mmfusion'
-    monkeypatch.setattr(mmfusion, '__file__', str(package / '__init__.py'))
+    monkeypatch.setattr(shipped, '__file__', str(package / 'shipped.py'))
     (package.parent / 'configs/other').mkdir(parents=True)
     (package.parent / 'configs/other/theirs.py').write_text('a = 1')
     assert config_names() == {}

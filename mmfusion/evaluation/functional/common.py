@@ -4,7 +4,10 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+_SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
 FLAT = 1e-8
 """Grey levels of standard deviation below which an image counts as constant: far above the rounding error of float64
@@ -80,6 +83,45 @@ def _check_values(name: str, image: Tensor) -> None:
     if not image.isfinite().all():
         raise ValueError(f'{name} holds NaN or infinite values; fusion metrics are not defined on them')
     raise ValueError(f'{name} must be in 0..255, but spans {low:g}..{high:g}; scale it to 8-bit grey levels')
+
+
+def sobel(image: Tensor, padding: str) -> tuple[Tensor, Tensor]:
+    """Sobel's differences of every pixel, eight times the gradient in grey levels per pixel.
+
+    Args:
+        image (Tensor): (B, 1, H, W).
+        padding (str): What lies beyond the border, as :func:`torch.nn.functional.pad` calls it; 'constant' is zero.
+
+    Returns:
+        tuple[Tensor, Tensor]: To the right and downwards, (B, 1, H, W) each.
+
+    Example:
+        >>> right, down = sobel(torch.arange(5.0).expand(1, 1, 4, 5), 'replicate')
+        >>> right[0, 0, 0].tolist(), down.abs().max().item()
+        ([4.0, 8.0, 8.0, 8.0, 4.0], 0.0)
+    """
+    kernel = torch.tensor(_SOBEL, dtype=image.dtype, device=image.device)
+    padded = F.pad(image, (1, 1, 1, 1), mode=padding)
+    right, down = F.conv2d(padded, torch.stack((kernel, kernel.T))[:, None]).split(1, dim=1)
+    return right, down
+
+
+def preserved(value: Tensor, constants: tuple[float, float, float]) -> Tensor:
+    """The sigmoid by which edge measures tell what is kept from what is not.
+
+    Args:
+        value (Tensor): Of any shape, a ratio or an agreement in [0, 1].
+        constants (tuple[float, float, float]): Gain, slope (negative) and centre.
+
+    Returns:
+        Tensor: Of that shape.
+
+    Example:
+        >>> preserved(torch.tensor([0.0, 0.5, 1.0]), (1.0, -20.0, 0.5)).round(decimals=3).tolist()
+        [0.0, 0.5, 1.0]
+    """
+    gain, slope, centre = constants
+    return gain / (1 + torch.exp(slope * (value - centre)))
 
 
 def stretched(image: Tensor) -> Tensor:

@@ -3,10 +3,9 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .common import FLAT, as_images
+from .common import FLAT, as_images, preserved, sobel
 
 # Constants of the measure: gain, slope and centre of the two sigmoids; from which strength on an edge weighs by its
 # strength, and with which power; the weight of what is weaker.
@@ -15,25 +14,16 @@ _ORIENTATION = (0.9995, -22.0, 0.5)
 _VISIBLE = 2.0
 _POWER = 1.5
 _FAINT = 0.001
-_SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
 
 def _edges(image: Tensor) -> tuple[Tensor, Tensor]:
     """Strength (grey levels per pixel) and orientation (radians, modulo pi) of every pixel's edge."""
-    kernel = torch.tensor(_SOBEL, dtype=image.dtype, device=image.device) / 8
-    padded = F.pad(image, (1, 1, 1, 1), mode='reflect')
-    gradient = F.conv2d(padded, torch.stack((kernel, kernel.T))[:, None])
     # A flat part is no edge, nor is what rounding leaves of it.
-    right, down = gradient.masked_fill(gradient.abs() < FLAT, 0.0).split(1, dim=1)
+    right, down = (each.masked_fill(each.abs() < FLAT, 0.0) / 8 for each in sobel(image, 'reflect'))
     strength = (right.square() + down.square()).sqrt()
     angle = torch.atan(right / down.where(down != 0, torch.ones_like(down)))
     angle = angle.where(down != 0, right.sign() * math.pi / 2)
     return strength, angle
-
-
-def _sigmoid(value: Tensor, constants: tuple[float, float, float]) -> Tensor:
-    gain, slope, centre = constants
-    return gain / (1 + torch.exp(slope * (value - centre)))
 
 
 def _kept(source: tuple[Tensor, Tensor], fused: tuple[Tensor, Tensor]) -> Tensor:
@@ -42,7 +32,7 @@ def _kept(source: tuple[Tensor, Tensor], fused: tuple[Tensor, Tensor]) -> Tensor
     larger = torch.maximum(strength, strength_fused)
     ratio = torch.minimum(strength, strength_fused) / larger.where(larger > 0, torch.ones_like(larger))
     agreement = ((angle - angle_fused).abs() - math.pi / 2).abs() / (math.pi / 2)
-    return (_sigmoid(ratio, _STRENGTH) * _sigmoid(agreement, _ORIENTATION)).sqrt()
+    return (preserved(ratio, _STRENGTH) * preserved(agreement, _ORIENTATION)).sqrt()
 
 
 def fusion_artifacts(fused: Tensor, ir: Tensor, vi: Tensor) -> Tensor:

@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .common import as_images, stretched
+from .common import as_images, sobel, stretched
 
 _BLOCK = 16
 _SALIENCE = 5  # Power of the edge strength that makes a block salient.
-_SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 _PADDING = {'original': 'replicate', 'evaluator': 'constant'}
 
 
@@ -108,9 +107,8 @@ def _mannos_sakrison(cycles: Tensor) -> Tensor:
 
 
 def _strength(image: Tensor, padding: str) -> Tensor:
-    kernel = torch.tensor(_SOBEL, dtype=image.dtype, device=image.device)
-    padded = F.pad(image, (1, 1, 1, 1), mode=padding)
-    return F.conv2d(padded, torch.stack((kernel, kernel.T))[:, None]).square().sum(dim=1, keepdim=True).sqrt()
+    right, down = sobel(image, padding)
+    return (right.square() + down.square()).sqrt()
 
 
 def perceived_difference(fused: Tensor, ir: Tensor, vi: Tensor, convention: str = 'original') -> Tensor:

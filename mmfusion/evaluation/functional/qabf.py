@@ -3,33 +3,25 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .common import as_images
+from .common import as_images, preserved, sobel
 
 # Constants of the paper: gain, slope and centre of the two sigmoids.
 _STRENGTH = (0.9994, -15.0, 0.5)
 _ORIENTATION = (0.9879, -22.0, 0.8)
-_SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 _PADDING = {'original': 'replicate', 'evaluator': 'constant'}
 
 
 def _edges(image: Tensor, convention: str) -> tuple[Tensor, Tensor]:
     """Strength (grey levels, Sobel) and orientation (radians, in (-pi/2, pi/2]) of every pixel's edge."""
-    kernel = torch.tensor(_SOBEL, dtype=image.dtype, device=image.device)
-    padded = F.pad(image, (1, 1, 1, 1), mode=_PADDING[convention])
-    right, up = F.conv2d(padded, torch.stack((kernel, -kernel.T))[:, None]).split(1, dim=1)
+    right, down = sobel(image, _PADDING[convention])
+    up = -down
     # Which of the two right angles a purely vertical gradient gets matters to the evaluator: the positive one, with an
     # orientation that counts counterclockwise as seen by the viewer.
     steep = right == 0
     angle = torch.atan(up / right.where(~steep, torch.ones_like(right)))
     return (right.square() + up.square()).sqrt(), angle.masked_fill(steep, math.pi / 2)
-
-
-def _sigmoid(value: Tensor, constants: tuple[float, float, float]) -> Tensor:
-    gain, slope, centre = constants
-    return gain / (1 + torch.exp(slope * (value - centre)))
 
 
 def _preservation(source: tuple[Tensor, Tensor], fused: tuple[Tensor, Tensor], convention: str) -> Tensor:
@@ -43,7 +35,7 @@ def _preservation(source: tuple[Tensor, Tensor], fused: tuple[Tensor, Tensor], c
     else:
         ratio = torch.where(strength == strength_fused, strength_fused, ratio)
         agreement = 1 - turn / (math.pi / 2)
-    return _sigmoid(ratio, _STRENGTH) * _sigmoid(agreement, _ORIENTATION)
+    return preserved(ratio, _STRENGTH) * preserved(agreement, _ORIENTATION)
 
 
 def edge_preservation(fused: Tensor, ir: Tensor, vi: Tensor, convention: str = 'original') -> Tensor:

@@ -125,7 +125,7 @@ def test_distortion_changes_visible_only():
 
 
 def test_unequal_sizes_are_refused_by_name():
-    with pytest.raises(ValueError, match=r'roadscene_unequal/vi/.*roadscene_unequal/ir/.*Register'):
+    with pytest.raises(ValueError, match=r'roadscene_unequal/vi/.*roadscene_unequal/ir/.*resize_to='):
         mmfusion.datasets.PairedSegDataset(
             data_root=str(DATA / 'roadscene_unequal'),
             test_mode=True,

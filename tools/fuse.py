@@ -105,6 +105,8 @@ def report(results: dict, out: Path, save: list[str]) -> None:
         means = [sum(row[name] for row in results['metrics']) / number for name in names]
         print(f'mean of {number}, all in {out / "metrics.csv"}:')
         print('  '.join(f'{name} {mean:.4g}' for name, mean in zip(names, means)))
+    # That of an earlier run would tell of pairs that are there now.
+    (out / 'errors.txt').unlink(missing_ok=True)
     if results.get('errors'):
         lines = [f'{name}: {message}' for name, message in results['errors']]
         print(f'left out {len(lines)} of {number + len(lines)} pairs, listed in {out / "errors.txt"}:', file=sys.stderr)

@@ -57,6 +57,9 @@ def test_errors_are_listed(fuse, tmp_path, capsys):
     assert last[0] == f'left out 1 of 6 pairs, listed in {tmp_path / "out/errors.txt"}:'
     assert last[1].startswith('003: The infrared image cannot be read')
     assert (tmp_path / 'out/errors.txt').read_text() == last[1] + '\n'
+    (tmp_path / 'data/ir/003.png').write_bytes((tmp_path / 'data/ir/002.png').read_bytes())
+    assert fuse('--skip-errors', '--save', 'fused') == 0
+    assert not (tmp_path / 'out/errors.txt').exists()
 
 
 def test_nothing_could_be_read(fuse, tmp_path, capsys):

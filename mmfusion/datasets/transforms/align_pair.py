@@ -58,7 +58,7 @@ def estimate_motion(vi: np.ndarray, ir: np.ndarray, motion: str = 'translation')
         ([5.0, 3.0], True)
     """
     vi, ir = (np.ascontiguousarray(image, dtype=np.float32) for image in (vi, ir))
-    levels = max(0, int(np.log2(max(min(vi.shape) / _COARSEST, 1))))
+    levels = int(np.log2(max(min(vi.shape) / _COARSEST, 1)))
     matrix, correlation = np.eye(3, dtype=np.float32), -1.0
     for times in range(levels, -1, -1):
         # From the pixels of the images to those of this level.

@@ -62,16 +62,22 @@ def _used_range(img: np.ndarray) -> tuple[float, float]:
     return (float(low), float(high)) if low < high else (float(low), float(low) + 1)
 
 
+def _mention(already: set[str], path: str, message: str) -> None:
+    """Say something in the log, once for a file and for the first few files only."""
+    if len(already) < _MENTIONS and path not in already:
+        already.add(path)
+        print_log(message, 'current', logging.WARNING)
+
+
 def _mention_little(img: np.ndarray, low: float, high: float, path: str, name: str) -> None:
     """Say in the log, for the first few files, that an image will be nearly of one grey."""
     used = (float(img.max()) - float(img.min())) / (high - low)
-    if used < _LITTLE and len(_mentioned) < _MENTIONS and path not in _mentioned:
-        _mentioned.add(path)
-        print_log(
+    if used < _LITTLE:
+        _mention(
+            _mentioned,
+            path,
             f'{path} uses {100 * used:.1f} % of the range {low:g} to {high:g} and comes out nearly of one grey; set '
             f"{name}='auto' or to the values that the camera gives",
-            'current',
-            logging.WARNING,
         )
 
 
@@ -289,13 +295,12 @@ class LoadPairFromFile(BaseTransform):
 
     def _to_one_size(self, vi: np.ndarray, ir: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
         ratios = [image.shape[1] / image.shape[0] for image in (vi, ir)]
-        if max(ratios) / min(ratios) > _SHAPES and len(_stretched) < _MENTIONS and name not in _stretched:
-            _stretched.add(name)
-            print_log(
+        if max(ratios) / min(ratios) > _SHAPES:
+            _mention(
+                _stretched,
+                name,
                 f'{name}: {vi.shape[1]}x{vi.shape[0]} and {ir.shape[1]}x{ir.shape[0]} pixels are of two shapes, so '
                 'that resize_to distorts one of them; do both show the same area?',
-                'current',
-                logging.WARNING,
             )
         if self.resize_to == 'vi':
             return vi, _resized(ir, vi.shape[:2])

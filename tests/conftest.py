@@ -18,6 +18,7 @@ from mmengine.structures import PixelData
 from mmengine.visualization import Visualizer
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
+from splits import split_config, split_data  # noqa: F401  Fixtures.
 
 from mmfusion.apis import FusionInferencer
 from mmfusion.registry import MODELS

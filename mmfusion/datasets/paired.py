@@ -20,7 +20,13 @@ _PREFIX_KEYS = ('vi_path', 'ir_path', 'seg_map_path')
 _SHOWN = 10
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: the first ten.
+
+    Examples:
+        >>> listed(['a', 'b']), listed([str(number) for number in range(12)])
+        ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more')
+    """
     more = f', and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
     return ', '.join(names[:_SHOWN]) + more
 
@@ -36,8 +42,20 @@ def _as_suffixes(name: str, suffix: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(suffixes, key=len, reverse=True))
 
 
-def _stem(name: str, suffixes: Sequence[str]) -> str | None:
-    """Name without the suffix it ends with (upper or lower case), or None when it ends with none of them."""
+def stem_of(name: str, suffixes: Sequence[str]) -> str | None:
+    """Name of a file without the suffix it ends with, in upper or lower case.
+
+    Args:
+        name (str): May have folders in front.
+        suffixes (Sequence[str]): The first one that fits is taken.
+
+    Returns:
+        str | None: None when it ends with none of them.
+
+    Examples:
+        >>> stem_of('day/1_ir.PNG', ('_ir.png', '.png')), stem_of('notes.txt', ('.png',))
+        ('day/1', None)
+    """
     for suffix in suffixes:
         if name.lower().endswith(suffix.lower()):
             return name[: -len(suffix)]
@@ -53,7 +71,7 @@ def _files_by_stem(folder: str, key: str, suffixes: tuple[str, ...], backend_arg
     files: dict[str, str] = {}
     others: list[str] = []
     for name in sorted(fileio.list_dir_or_file(folder, list_dir=False, recursive=True, backend_args=backend_args)):
-        stem = _stem(name, suffixes)
+        stem = stem_of(name, suffixes)
         if stem is None:
             others.append(name)
         elif stem in files:
@@ -64,7 +82,7 @@ def _files_by_stem(folder: str, key: str, suffixes: tuple[str, ...], backend_arg
         else:
             files[stem] = name
     if not files:
-        found = f'it holds {len(others)} other files: {_listed(others)}' if others else 'it is empty'
+        found = f'it holds {len(others)} other files: {listed(others)}' if others else 'it is empty'
         raise FileNotFoundError(
             f'The folder of {key!r} has no file that ends with one of {suffixes}: {folder} '
             f'({found}). Correct the folder or {key.replace("_path", "_suffix")}.'
@@ -244,7 +262,7 @@ class PairedSegDataset(BaseSegDataset):
         lines = fileio.get_text(path, backend_args=self.backend_args).splitlines()
         stems = []
         for line in filter(None, map(str.strip, lines)):
-            bare = _stem(line, (*self.vi_suffix, *self.ir_suffix))
+            bare = stem_of(line, (*self.vi_suffix, *self.ir_suffix))
             stems.append(bare if line not in known and bare is not None else line)
         if not stems:
             raise ValueError(f'{argument} names no pair: {path}.')
@@ -254,7 +272,7 @@ class PairedSegDataset(BaseSegDataset):
         problems = {what: names for what, names in problems.items() if names}
         if not problems:
             return
-        text = '\n'.join(f'  {len(names)} {what}: {_listed(names)}' for what, names in problems.items())
+        text = '\n'.join(f'  {len(names)} {what}: {listed(names)}' for what, names in problems.items())
         if self.allow_unpaired and complete:
             print_log(
                 f'{type(self).__name__} leaves out incomplete pairs and uses {complete}:\n{text}',
@@ -323,7 +341,7 @@ class PairedSegDataset(BaseSegDataset):
         if not excluded:
             raise ValueError(
                 f'exclude_file {self.exclude_file} names none of the pairs in {self.data_prefix["vi_path"]}: '
-                f'{_listed(lines)}. Correct it, or leave it out.'
+                f'{listed(lines)}. Correct it, or leave it out.'
             )
         return [stem for stem in stems if stem not in excluded]
 

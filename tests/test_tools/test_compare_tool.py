@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from mmfusion.analysis.comparison import span
+
 TOOL = 'analysis_tools/compare.py'
 # They leave what a runner leaves, at once. A file WORK_DIR/broken makes trainings of 'ours' fail, WORK_DIR/slow makes
 # them take a minute.
@@ -240,8 +242,7 @@ def test_usage(bench, arguments):
     assert ended.value.code == 2
 
 
-def test_times_in_words(load_tool):
-    span = load_tool(TOOL).span
+def test_times_in_words():
     assert [span(s) for s in (3.4, 99, 100, 3000, 7300)] == ['3 s', '99 s', '2 min', '50 min', '2 h 02 min']
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,7 +139,7 @@ def _last_checkpoint(folder: Path) -> str:
 
 def carry_out_all(
     trainer: Trainer, plan: Sequence[PlannedRun], steps: Sequence[str], jobs: int, processes: Processes
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Carry out what is left to do, several runs at a time.
 
     Args:

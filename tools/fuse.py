@@ -1,9 +1,13 @@
-"""Fuse and segment pairs of images with a trained model.
+"""Fuse pairs of images, and segment them with a trained model.
 
-Writes fused/NAME.png, weights/NAME.png (red: infrared, blue: visible), labels/NAME.png (class ids) and panels/NAME.png;
-with --metrics also metrics.csv, and with --skip-errors errors.txt.
+Without CONFIG, each place is taken from the image that stands out there: nothing has to be trained, and there are no
+classes. With CONFIG and CHECKPOINT, the model fuses and segments.
+
+Writes fused/NAME.png, weights/NAME.png (red: infrared, blue: visible), panels/NAME.png and, of a model with classes,
+labels/NAME.png (class ids); with --metrics also metrics.csv, and with --skip-errors errors.txt.
 
 Examples:
+    python tools/fuse.py --ir ir.png --vi vi.png --out fusion
     python tools/fuse.py CONFIG CHECKPOINT --ir ir.png --vi vi.png --out fusion
     python tools/fuse.py CONFIG CHECKPOINT --ir data/msrs/test/ir --vi data/msrs/test/vi --out fusion --batch-size 4
     python tools/fuse.py CONFIG CHECKPOINT --ir ir --vi vi --out fusion --resize-to vi --align --skip-errors --metrics
@@ -13,10 +17,11 @@ Examples:
 import argparse
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmfusion.apis import FusionInferencer
-from mmfusion.apis.output import FORMATS, KINDS
+from mmfusion.apis.output import FORMATS, KINDS, kinds_to_save
 from mmfusion.command_line import OneLineErrors, add_common
 from mmfusion.evaluation import DEFAULT_METRICS, FUSION_METRICS
 
@@ -24,7 +29,9 @@ from mmfusion.evaluation import DEFAULT_METRICS, FUSION_METRICS
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, or name of a config of this project')
+    parser.add_argument(
+        'config', nargs='?', help='config file, or name of a config of this project; without one, a fusion by a rule'
+    )
     parser.add_argument(
         'checkpoint', nargs='?', help='checkpoint file (.pth); may be left out for a fusion without weights'
     )
@@ -62,9 +69,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--save',
         nargs='+',
         choices=KINDS,
-        default=list(KINDS[:4]),
         metavar='KIND',
-        help=f'what to write, out of {", ".join(KINDS)} (default: all but overlays)',
+        help=f'what to write, out of {", ".join(KINDS)} (default: all that there is but overlays)',
     )
     parser.add_argument(
         '--format', choices=FORMATS, default='png', help='of the pictures (default: png); label maps are always PNG'
@@ -94,7 +100,7 @@ def range_of(words: list[str] | None) -> str | tuple[float, ...] | None:
         raise ValueError(f"--ir-range takes 'auto', 'dtype' or two numbers, got {' '.join(words)!r}") from error
 
 
-def report(results: dict, out: Path, save: list[str]) -> None:
+def report(results: dict, out: Path, save: Sequence[str]) -> None:
     """Tell what was written, measured and left out."""
     number = len(results['names'])
     if number:
@@ -147,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
             skip_errors=args.skip_errors,
             metrics=DEFAULT_METRICS if args.metrics == [] else args.metrics or (),
         )
-        report(results, Path(args.out), args.save)
+        report(results, Path(args.out), kinds_to_save(args.save, len(results['classes'])))
     return 1 if outcome.failed or results.get('errors') else 0
 
 

@@ -176,9 +176,11 @@ def analyse(
         AttributionReport: At the size that the network sees, without padding.
 
     Raises:
-        ValueError: See :func:`attribution_options`.
+        ValueError: The model has no segmentor; and see :func:`attribution_options`.
     """
     model = inferencer.model
+    if not isinstance(model, FusionSegmentor):
+        raise ValueError(f'a {type(model).__name__} has no segmentor that could be attributed; take a joint model')
     options = attribution_options(model, steps)
     data = model.data_preprocessor(pseudo_collate([packed]), False)
     inputs, metas = data['inputs'], [data['data_samples'][0].metainfo]

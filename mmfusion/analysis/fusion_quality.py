@@ -12,7 +12,7 @@ from mmfusion.apis import FusionInferencer
 from mmfusion.apis.inputs import list_pairs
 from mmfusion.datasets import LoadPairFromFile, PackFusionInputs
 from mmfusion.evaluation.metrics import FusionMetric
-from mmfusion.models import AverageFusion, BaseFusion, LaplacianPyramidFusion, MaximumFusion
+from mmfusion.models import AverageFusion, BaseFusion, LaplacianPyramidFusion, MaximumFusion, SalienceFusion
 from mmfusion.models.color import merge_luminance, split_luminance
 
 from .run_summary import format_cell, mean_and_spread
@@ -22,6 +22,7 @@ RULES: dict[str, type[BaseFusion]] = {
     'average': AverageFusion,
     'maximum': MaximumFusion,
     'laplacian-pyramid': LaplacianPyramidFusion,
+    'salience': SalienceFusion,
 }
 METRICS = ('SD', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM')
 

@@ -28,6 +28,25 @@ def config_names() -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
 
 
+def fusion_without_training() -> Config:
+    """What fuses where nobody names a config: by what stands out, without weights and without classes.
+
+    Returns:
+        Config: Of a :class:`~mmfusion.models.FusionModel` with ``SalienceFusion``.
+
+    Examples:
+        >>> fusion_without_training().model.fusion.type
+        'SalienceFusion'
+    """
+    return Config(
+        dict(
+            default_scope='mmfusion',
+            model=dict(type='FusionModel', fusion=dict(type='SalienceFusion')),
+            test_pipeline=[dict(type='LoadPairFromFile'), dict(type='PackFusionInputs')],
+        )
+    )
+
+
 def _read(path: str) -> Config:
     try:
         return Config.fromfile(path)

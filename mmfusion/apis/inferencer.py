@@ -19,20 +19,21 @@ from rich.progress import track
 
 from mmfusion.engine.checkpoint import check_content, compare_checkpoint, weights_for
 from mmfusion.evaluation import FusionMetric
-from mmfusion.models import FusionSegmentor
+from mmfusion.models import FusionModel, FusionSegmentor
 from mmfusion.registry import DATASETS, MODELS
 
-from .configs import load_config
+from .configs import fusion_without_training, load_config
 from .inputs import Image, build_pipeline, dataset_config, is_folder, list_pairs
-from .output import KINDS, RESULTS, ResultWriter, arrays_of
+from .output import ResultWriter, arrays_of
 
 
 class FusionInferencer:
     """A model from a config and a checkpoint, as a function of pairs.
 
     Args:
-        config_or_name (str | os.PathLike | Config): Path of a config file, an mmengine config, or the name of a config
-            of this project, see :func:`~mmfusion.apis.config_names`.
+        config_or_name (str | os.PathLike | Config, optional): Path of a config file, an mmengine config, or the name of
+            a config of this project, see :func:`~mmfusion.apis.config_names`. Without one, pairs are fused by what
+            stands out in them (``SalienceFusion``): no weights, no classes.
         checkpoint (str | os.PathLike, optional): File or URL of a checkpoint, which must hold every weight of the
             model. Without one the weights are random, and the log warns: a fixed fusion such as ``AverageFusion``
             still gives its image, but labels mean nothing.
@@ -47,16 +48,16 @@ class FusionInferencer:
 
     Attributes:
         cfg (Config): The config.
-        model (FusionSegmentor): In evaluation mode.
+        model (FusionSegmentor | FusionModel): In evaluation mode.
         device (torch.device): Where the model is.
         classes (tuple[str, ...]): Class names: those that the checkpoint was trained with, else the config's.
         palette (list[list[int]]): R, G and B in 0..255 per class.
 
     Raises:
         FileNotFoundError: No such config or checkpoint.
-        TypeError: The model is no ``FusionSegmentor``, or an argument has the wrong type.
-        ValueError: Unknown name or device; the checkpoint is unreadable or of another architecture; the config has no
-            test pipeline for pairs.
+        TypeError: The model is no ``FusionSegmentor`` or ``FusionModel``, or an argument has the wrong type.
+        ValueError: A checkpoint without a config; unknown name or device; the checkpoint is unreadable or of another
+            architecture; the config has no test pipeline for pairs.
 
     Examples:
         >>> import logging, numpy as np
@@ -70,14 +71,16 @@ class FusionInferencer:
 
     def __init__(
         self,
-        config_or_name: str | os.PathLike | Config,
+        config_or_name: str | os.PathLike | Config | None = None,
         checkpoint: str | os.PathLike | None = None,
         device: str | torch.device | None = None,
         ir_range: str | Sequence[float] | None = None,
         resize_to: str | None = None,
         align: str | dict | None = None,
     ) -> None:
-        self.cfg = load_config(config_or_name)
+        if config_or_name is None and checkpoint is not None:
+            raise ValueError(f'the checkpoint {checkpoint} needs the config that it was trained with')
+        self.cfg = fusion_without_training() if config_or_name is None else load_config(config_or_name)
         if not isinstance(self.cfg.get('model'), Mapping) or 'type' not in self.cfg.model:
             raise ValueError('the config has no model')
         self.device = self._check_device(device)
@@ -103,9 +106,9 @@ class FusionInferencer:
             )
         return found
 
-    def _build_model(self) -> FusionSegmentor:
+    def _build_model(self) -> FusionSegmentor | FusionModel:
         model = MODELS.build(self.cfg.model)
-        if not isinstance(model, FusionSegmentor):
+        if not isinstance(model, (FusionSegmentor, FusionModel)):
             raise TypeError(
                 f'the model of the config is a {type(model).__name__}, which does not fuse; put a '
                 'FusionSegmentor around it'
@@ -136,16 +139,20 @@ class FusionInferencer:
 
     def _warn_of_random_weights(self) -> None:
         learned = any(True for _ in self.model.fusion.parameters())
-        useless = 'fused images, weights and labels' if learned else 'labels'
-        print_log(
-            f'no checkpoint: the weights of the model are random, so its {useless} mean nothing',
-            'current',
-            logging.WARNING,
-        )
+        useless = [*(('fused images', 'weights') if learned else ()), *(('labels',) if self.model.num_classes else ())]
+        if useless:
+            told = ' and '.join(filter(None, [', '.join(useless[:-1]), useless[-1]]))
+            print_log(
+                f'no checkpoint: the weights of the model are random, so its {told} mean nothing',
+                'current',
+                logging.WARNING,
+            )
 
     def _find_classes(self, meta: dict) -> tuple[tuple[str, ...], list[list[int]]]:
         """Names and colours of as many classes as the model has: the checkpoint's, else the config's, else numbers."""
         number = self.model.num_classes
+        if not number:
+            return (), []
         if len(meta.get('classes') or ()) != number:
             meta = self._metainfo_of_dataset()
         if len(meta.get('classes') or ()) != number:
@@ -228,7 +235,7 @@ class FusionInferencer:
         batch_size: int = 1,
         allow_unpaired: bool = False,
         return_arrays: bool = True,
-        save: Sequence[str] = KINDS[:4],
+        save: Sequence[str] | None = None,
         image_format: str = 'png',
         skip_errors: bool = False,
         metrics: Sequence[str] = (),
@@ -250,7 +257,8 @@ class FusionInferencer:
             batch_size (int): Pairs per pass. What becomes of a pair does not depend on those beside it.
             allow_unpaired (bool): Leave out the files of the folders that have no partner, instead of raising.
             return_arrays (bool): False does not keep the images in memory, for large folders with an ``out_dir``.
-            save (Sequence[str]): Which of these folders are written; all but the overlays by default.
+            save (Sequence[str], optional): Which of these folders are written; by default all that there is but the
+                overlays.
             image_format (str): 'png', 'jpg', 'tif' or 'bmp'. Label maps are always PNG.
             skip_errors (bool): Go on after a pair that cannot be read, aligned or brought to one size.
             metrics (Sequence[str]): Names out of ``mmfusion.evaluation.FUSION_METRICS``, computed of every pair.
@@ -258,10 +266,10 @@ class FusionInferencer:
         Returns:
             dict: Lists with one entry per pair, also for a single pair: ``names`` (of the visible file; numbers for
             arrays); and, with ``return_arrays``, ``fused`` (H, W, 3) uint8 in **R, G, B** order or (H, W), by the
-            model's ``color``; ``weights``, the infrared image's (H, W) float32 in [0, 1]; ``labels`` (H, W), class
-            ids; ``metrics``, a dict of figures, if they were asked for. Besides ``classes``, a tuple of names,
-            ``palette``, R, G and B per class, and, with ``skip_errors``, ``errors``: names and messages of the pairs
-            that were skipped. All at the size of the input.
+            model's ``color``; ``weights``, the infrared image's (H, W) float32 in [0, 1]; where the model knows
+            classes, ``labels`` (H, W), their ids; ``metrics``, a dict of figures, if they were asked for. Besides
+            ``classes``, a tuple of names, ``palette``, R, G and B per class, and, with ``skip_errors``, ``errors``:
+            names and messages of the pairs that were skipped. All at the size of the input.
 
         Raises:
             FileNotFoundError: A file does not exist, or a folder has no images.
@@ -277,7 +285,7 @@ class FusionInferencer:
         writer = self._open_writer(out_dir, ir, vi, items, save=save, image_format=image_format)
         results: dict[str, Any] = dict(names=[], classes=self.classes, palette=self.palette)
         if return_arrays:
-            results.update({result: [] for result in RESULTS})
+            results.update(fused=[], weights=[], **(dict(labels=[]) if self.model.num_classes else {}))
         if measure is not None:
             results['metrics'] = []
         errors = results.setdefault('errors', []) if skip_errors else None
@@ -290,8 +298,8 @@ class FusionInferencer:
                 measure.process(dict(inputs=[pair]), [sample.to_dict()])
                 results['metrics'].append(measure.results.pop())
             if return_arrays:
-                for result in RESULTS:
-                    results[result].append(arrays[result])
+                for result, array in arrays.items():
+                    results[result].append(array)
         return results
 
 

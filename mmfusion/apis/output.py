@@ -13,26 +13,58 @@ from torch import Tensor
 from mmfusion.engine.hooks.fusion_visualization_hook import panel_of
 from mmfusion.visualization import colorize_weights, draw_overlay, to_uint8
 
-RESULTS = ('fused', 'weights', 'labels')
-"""What there is of every pair, as arrays."""
-
 KINDS = ('fused', 'weights', 'labels', 'panels', 'overlays')
 """What can be written of every pair, each to a folder of this name."""
 
+OF_CLASSES = ('labels', 'overlays')
+"""What there is only of a model that knows classes."""
+
 FORMATS = ('png', 'jpg', 'tif', 'bmp')
 """Formats of pictures. Label maps are always PNG: no other keeps their ids for certain."""
+
+
+def kinds_to_save(save: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
+    """What is written of every pair.
+
+    Args:
+        save (Sequence[str], optional): Out of :data:`KINDS`; by default all that there is but overlays.
+        num_classes (int): How many classes the model knows.
+
+    Returns:
+        tuple[str, ...]: As they were given.
+
+    Raises:
+        TypeError: A single string.
+        ValueError: Unknown, none, or of classes where the model knows none.
+
+    Examples:
+        >>> kinds_to_save(None, num_classes=9), kinds_to_save(None, num_classes=0)
+        (('fused', 'weights', 'labels', 'panels'), ('fused', 'weights', 'panels'))
+    """
+    if save is None:
+        return tuple(kind for kind in KINDS[:4] if num_classes or kind not in OF_CLASSES)
+    if isinstance(save, str):
+        raise TypeError(f'save must be a sequence of names, but is the string {save!r}; write ({save!r},)')
+    if not save or set(save) - set(KINDS):
+        raise ValueError(f'save must name one or more of {", ".join(KINDS)}, but is {list(save)}')
+    if not num_classes and set(save) & set(OF_CLASSES):
+        raise ValueError(
+            f'save={list(save)} takes a model that knows classes, and this one fuses only: give a config and a '
+            f'checkpoint of a joint model, or leave out {", ".join(OF_CLASSES)}'
+        )
+    return tuple(save)
 
 
 def arrays_of(sample: SegDataSample, num_classes: int) -> dict[str, np.ndarray]:
     """What a prediction holds, as arrays.
 
     Args:
-        sample (SegDataSample): A prediction of :class:`~mmfusion.models.FusionSegmentor`.
+        sample (SegDataSample): A prediction of :class:`~mmfusion.models.FusionSegmentor` or ``FusionModel``.
         num_classes (int): How many classes there are.
 
     Returns:
         dict[str, np.ndarray]: ``fused`` (H, W, 3) RGB or (H, W), uint8; ``weights`` of the infrared image (H, W)
-        float32 in [0, 1]; ``labels`` (H, W), class ids in uint8, or in uint16 beyond 256 classes.
+        float32 in [0, 1]; where there are classes, ``labels`` (H, W), their ids in uint8, or in uint16 beyond 256.
 
     Examples:
         >>> import torch
@@ -48,12 +80,11 @@ def arrays_of(sample: SegDataSample, num_classes: int) -> dict[str, np.ndarray]:
         >>> arrays['fused'].shape, arrays['weights'].shape, arrays['labels'].dtype.name
         ((4, 6, 3), (4, 6), 'uint8')
     """
-    id_type = np.min_scalar_type(max(num_classes - 1, 0))
-    return dict(
-        fused=to_uint8(sample.fused_img.data),
-        weights=sample.fusion_weights.data[0].cpu().float().numpy(),
-        labels=sample.pred_sem_seg.data[0].cpu().numpy().astype(id_type),
-    )
+    found = dict(fused=to_uint8(sample.fused_img.data), weights=sample.fusion_weights.data[0].cpu().float().numpy())
+    if num_classes:
+        id_type = np.min_scalar_type(num_classes - 1)
+        found['labels'] = sample.pred_sem_seg.data[0].cpu().numpy().astype(id_type)
+    return found
 
 
 def _refuse_doubled(names: Sequence[str]) -> None:
@@ -74,12 +105,12 @@ class ResultWriter:
             made.
         classes (Sequence[str]): Class names for legends.
         palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
-        save (Sequence[str]): Which of :data:`KINDS`.
+        save (Sequence[str], optional): Which of :data:`KINDS`; see :func:`kinds_to_save`.
         image_format (str): One of :data:`FORMATS`.
 
     Raises:
         TypeError: ``save`` is a single string.
-        ValueError: Unknown kind or format, or nothing to save.
+        ValueError: Unknown kind or format, nothing to save, or classes of a model that knows none.
 
     Examples:
         >>> writer = ResultWriter('results', classes=('soil', 'crop'), palette=((0, 0, 0), (0, 255, 0)))
@@ -97,19 +128,15 @@ class ResultWriter:
         out_dir: str | os.PathLike,
         classes: Sequence[str],
         palette: Sequence[Sequence[int]],
-        save: Sequence[str] = KINDS[:4],
+        save: Sequence[str] | None = None,
         image_format: str = 'png',
     ) -> None:
-        if isinstance(save, str):
-            raise TypeError(f'save must be a sequence of names, but is the string {save!r}; write ({save!r},)')
-        if not save or set(save) - set(KINDS):
-            raise ValueError(f'save must name one or more of {", ".join(KINDS)}, but is {list(save)}')
         if image_format not in FORMATS:
             raise ValueError(f'image_format must be one of {", ".join(FORMATS)}, but is {image_format!r}')
         self.out_dir = Path(out_dir)
         self.classes = classes
         self.palette = palette
-        self.save = tuple(save)
+        self.save = kinds_to_save(save, len(classes))
         self.image_format = image_format
 
     def check(self, names: Sequence[str], inputs: Iterable[str | os.PathLike], whole: bool) -> None:

@@ -21,9 +21,12 @@ from .fusion import (
     LaplacianPyramidFusion,
     MaximumFusion,
     MemoryUnfoldingHead,
+    SalienceFusion,
+    SalienceGate,
     UAAFusion,
     VisibleOnly,
 )
+from .fusion_model import FusionModel
 from .losses import AttributionFusionLoss, JointGradientLoss, WeightedCrossEntropy
 from .package_weights import find_in_package, load_from_package
 from .refinement import DetailRefiner
@@ -41,6 +44,7 @@ __all__ = [
     'EfficientNetLite',
     'FusionDataPreProcessor',
     'FusionGate',
+    'FusionModel',
     'FusionResult',
     'FusionSegmentor',
     'FusionTTAModel',
@@ -50,6 +54,8 @@ __all__ = [
     'LaplacianPyramidFusion',
     'MaximumFusion',
     'MemoryUnfoldingHead',
+    'SalienceFusion',
+    'SalienceGate',
     'SegmentorScorer',
     'SensorDropout',
     'TorchvisionMobileNetV2',

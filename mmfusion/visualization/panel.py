@@ -198,7 +198,7 @@ def draw_panel(
     infrared: np.ndarray,
     fused: np.ndarray,
     weight_ir: np.ndarray,
-    prediction: np.ndarray,
+    prediction: np.ndarray | None = None,
     label: np.ndarray | None = None,
     classes: Sequence[str] = (),
     palette: Sequence[Sequence[int]] = (),
@@ -210,8 +210,8 @@ def draw_panel(
         infrared (np.ndarray): (H, W) uint8.
         fused (np.ndarray): (H, W, 3) RGB or (H, W), uint8.
         weight_ir (np.ndarray): Weight of the infrared image (H, W) in [0, 1].
-        prediction (np.ndarray): Class ids (H, W).
-        label (np.ndarray, optional): Class ids (H, W); left out when there are none.
+        prediction (np.ndarray, optional): Class ids (H, W); left out when there are none.
+        label (np.ndarray, optional): Likewise.
         classes (Sequence[str]): Class names for the legend.
         palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
 
@@ -232,9 +232,9 @@ def draw_panel(
         'infrared': infrared,
         'weights': colorize_weights(weight_ir),
         'fused': fused,
-        'prediction': colorize_labels(prediction, palette),
     }
-    if label is not None:
-        pictures['label'] = colorize_labels(label, palette)
+    ids = {name: found for name, found in (('prediction', prediction), ('label', label)) if found is not None}
+    pictures.update({name: colorize_labels(found, palette) for name, found in ids.items()})
     row = _side_by_side(pictures)
-    return np.vstack([row, _legend(row.shape[1], [*zip(classes, palette), *_weight_entries()])])
+    entries = [*zip(classes, palette)] if ids else []
+    return np.vstack([row, _legend(row.shape[1], [*entries, *_weight_entries()])])

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
@@ -56,7 +57,13 @@ def test_random_weights_are_told(config, checkpoint, warnings):
     assert 'so its labels mean nothing' in warnings[-1]
     FusionInferencer(config())
     assert 'so its fused images, weights and labels mean nothing' in warnings[-1]
+    learns = dict(type='UAAFusion', weights='gate', num_stages=1, channels=2)
+    pipeline = [dict(type='LoadPairFromFile'), dict(type='PackFusionInputs')]
+    FusionInferencer(Config(dict(model=dict(type='FusionModel', fusion=learns), test_pipeline=pipeline)))
+    assert 'so its fused images and weights mean nothing' in warnings[-1]
     del warnings[:]
+    FusionInferencer()  # A rule, without classes.
+    assert not warnings
     path = checkpoint()
     FusionInferencer(config(), path)
     assert warnings == []

@@ -71,7 +71,7 @@ def test_rules(run, pairs, tmp_path, capsys):
         run('--pairs', f'here={pairs}', '--metrics', *METRICS, '--out-csv', f'{out}.csv', '--out-md', f'{out}.md') == 0
     )
     found = read(out.with_suffix('.csv'))
-    assert {key[1] for key in found} == {'average', 'maximum', 'laplacian-pyramid'}
+    assert {key[1] for key in found} == {'average', 'maximum', 'laplacian-pyramid', 'salience'}
     for method, rule in (
         ('average', lambda n, ir, vi: (ir + vi) / 2),
         ('maximum', lambda n, ir, vi: np.maximum(ir, vi)),

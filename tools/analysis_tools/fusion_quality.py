@@ -4,7 +4,8 @@ A folder has ir/NAME.png and vi/NAME.png; labels are not needed. Images are roun
 written to files, and compared by luminance, as FusionMetric does. Several checkpoints of one model (its seeds) are one
 row: mean ± sample standard deviation.
 
-Rules: average, maximum, laplacian-pyramid (four levels).
+Rules: average, maximum, laplacian-pyramid (four levels), salience (patch by patch what
+is brighter or has more contrast: what fuses where nothing was trained).
 
 Examples:
     python tools/analysis_tools/fusion_quality.py --pairs tno=data/tno road=data/roadscene

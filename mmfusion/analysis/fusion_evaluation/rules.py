@@ -31,7 +31,7 @@ def rule_fusions() -> dict[str, Fuse]:
 
     Examples:
         >>> list(rule_fusions())
-        ['average', 'maximum', 'laplacian-pyramid', 'visible', 'infrared']
+        ['average', 'maximum', 'laplacian-pyramid', 'salience', 'visible', 'infrared']
     """
     return {**{name: by_rule(rule()) for name, rule in RULES.items()}, 'visible': _visible, 'infrared': _infrared}
 

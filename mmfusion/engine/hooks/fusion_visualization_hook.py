@@ -24,7 +24,8 @@ def panel_of(
     Args:
         pair (Tensor): The pair as it left the pipeline (4, h, w): blue, green, red, infrared in 0..255. Brought to the
             size of the prediction, and flipped back if the pipeline flipped it.
-        sample (SegDataSample): A prediction of :class:`~mmfusion.models.FusionSegmentor`.
+        sample (SegDataSample): A prediction of :class:`~mmfusion.models.FusionSegmentor`, or of a
+            :class:`~mmfusion.models.FusionModel`, which knows no classes.
         classes (Sequence[str]): Class names.
         palette (Sequence[Sequence[int]]): R, G and B in 0..255 per class.
 
@@ -56,7 +57,7 @@ def panel_of(
         image[..., 3],
         fused,
         sample.fusion_weights.data[0].cpu().numpy(),
-        sample.pred_sem_seg.data[0].cpu().numpy(),
+        sample.pred_sem_seg.data[0].cpu().numpy() if 'pred_sem_seg' in sample else None,
         label,
         classes,
         palette,

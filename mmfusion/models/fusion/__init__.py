@@ -7,10 +7,12 @@ from .baselines import (
     InfraredOnly,
     LaplacianPyramidFusion,
     MaximumFusion,
+    SalienceFusion,
     VisibleOnly,
 )
 from .gate import FusionGate, GateLoss, GateOutput
 from .memory import ConvLSTMCell, ConvUnit
+from .salience_gate import SalienceGate
 from .uaafusion import UAAFusion
 from .unfolding_head import MemoryUnfoldingHead
 
@@ -28,6 +30,8 @@ __all__ = [
     'LaplacianPyramidFusion',
     'MaximumFusion',
     'MemoryUnfoldingHead',
+    'SalienceFusion',
+    'SalienceGate',
     'UAAFusion',
     'VisibleOnly',
 ]

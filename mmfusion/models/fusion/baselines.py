@@ -10,6 +10,7 @@ from mmfusion.registry import MODELS
 from ..precision import at_least_float32
 from .base import BaseFusion, FusionResult, constant_weights
 from .memory import ConvUnit
+from .salience_gate import SalienceGate
 
 
 class _OfThePair(BaseFusion):
@@ -106,6 +107,37 @@ class InfraredOnly(_PixelRule):
     def weights(self, ir: Tensor, vi: Tensor) -> tuple[Tensor, Tensor]:
         """All for the infrared image."""
         return constant_weights(ir, 1.0)
+
+
+@MODELS.register_module()
+class SalienceFusion(_PixelRule):
+    """Each place from the source that stands out there; see :class:`SalienceGate`. What fuses before any training.
+
+    Args:
+        contrast (float): The factor of local contrast against brightness.
+        sharpness (float): How far the weights go towards 0 and 1 for a difference.
+        sigma (float): Extent of a patch in pixels.
+        init_cfg (dict, optional): mmengine's initialisation config.
+
+    Raises:
+        ValueError: An option is out of range.
+
+    Examples:
+        >>> ir, vi = torch.full((1, 1, 8, 8), 0.75), torch.full((1, 1, 8, 8), 0.25)
+        >>> round(SalienceFusion()(ir, vi).fused.mean().item(), 3)
+        0.75
+    """
+
+    def __init__(
+        self, contrast: float = 1.0, sharpness: float = 100.0, sigma: float = 2.0, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        self.gate = SalienceGate(contrast, sharpness, sigma)
+
+    def weights(self, ir: Tensor, vi: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of the gate."""
+        weight_ir = self.gate(ir, vi).share.sigmoid().to(ir)
+        return weight_ir, 1 - weight_ir
 
 
 @MODELS.register_module()

@@ -18,7 +18,7 @@ from mmfusion.analysis.fusion_evaluation import (
 from mmfusion.analysis.run_summary import differing_keys
 from mmfusion.analysis.work_folders import flatten
 from mmfusion.command_line import read_config
-from mmfusion.models import LaplacianPyramidFusion
+from mmfusion.models import LaplacianPyramidFusion, SalienceFusion
 from mmfusion.models.color import split_luminance
 from mmfusion.registry import DATASETS, MODELS
 
@@ -144,9 +144,10 @@ def test_rules_as_files(split_config, split_data, tmp_path, rule):
         assert np.array_equal(image, vi if rule == 'visible' else ir)
         return
     fused, light = (luminance(each) for each in (image, vi))
-    if rule == 'laplacian-pyramid':
+    if rule in ('laplacian-pyramid', 'salience'):
         tensors = [torch.from_numpy(each / 255)[None, None].float() for each in (ir[..., 0], light)]
-        expected = LaplacianPyramidFusion()(*tensors).fused[0, 0].numpy() * 255
+        fusion = SalienceFusion() if rule == 'salience' else LaplacianPyramidFusion()
+        expected = fusion(*tensors).fused[0, 0].numpy() * 255
     else:
         expected = (light + ir[..., 0]) / 2 if rule == 'average' else np.maximum(light, ir[..., 0])
     inside = (image.min(-1) > 0) & (image.max(-1) < 255)  # Chroma can leave what a file can hold.

@@ -57,7 +57,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Processing',
     ],
     packages=find_packages(include=['mmfusion', 'mmfusion.*']),
-    package_data={'mmfusion': ['py.typed']},
+    package_data={'mmfusion': ['py.typed'], 'mmfusion.analysis.html_report': ['templates/*']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={

@@ -80,19 +80,43 @@ def read_run(folder: Path) -> Run:
         >>> run.config_name, run.config, run.results
         ('tiny', {'steps': 2}, {'test': {'mIoU': 71.5}})
     """
-    path = _config_in(folder)
-    cfg = _read_config(path)
-    trainings = _trainings(folder, cfg)
-    results = _results(folder, trainings)
-    if not results:
+    run = read_work_folder(folder)
+    if not run.results:
         raise FileNotFoundError(
             f'{folder} has no finished run: neither a test nor a validation after the last '
             'iteration (train_cfg.max_iters or max_epochs). Finish the training, or test a '
             f'checkpoint of it with --work-dir {folder}'
         )
+    return run
+
+
+def read_work_folder(folder: Path) -> Run:
+    """As :func:`read_run`, of a run that need not be finished.
+
+    Args:
+        folder (Path): Work folder.
+
+    Returns:
+        Run: Without results where there are none yet.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no config in it.
+        ValueError: It holds runs of several configs.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, 'tiny.py').write_text('randomness = dict(seed=3)')
+        ...     run = read_work_folder(Path(folder))
+        >>> run.config_name, run.seed, run.results
+        ('tiny', None, {})
+    """
+    path = _config_in(folder)
+    cfg = _read_config(path)
+    trainings = _trainings(folder, cfg)
     trained = trainings[-1].cfg if trainings else _config_beside_checkpoint(cfg)
     seed = None if trained is None else (trained.get('randomness') or {}).get('seed')
-    return Run(folder, path.stem, seed, flatten((trained or cfg).to_dict()), results)
+    return Run(folder, path.stem, seed, flatten((trained or cfg).to_dict()), _results(folder, trainings))
 
 
 def _config_in(folder: Path) -> Path:

@@ -27,6 +27,7 @@ from pathlib import Path
 import torch
 
 from mmfusion.analysis.comparison import (
+    COSTS,
     CostReport,
     CostSettings,
     PlannedRun,
@@ -103,6 +104,7 @@ def report(args: argparse.Namespace, plan: Sequence[PlannedRun]) -> None:
     costs = None
     if args.cost:
         costs, reference = costs_of(args, plan)
+        costs.write(args.work_dir / COSTS)  # For report.py.
         sheets.append(costs.sheet(reference))
     text = '\n'.join(sheet.to_markdown() for sheet in sheets)
     differing = differing_recipes(list(dict.fromkeys(run.entry for run in plan)))

@@ -3,17 +3,18 @@
 from .command_line import add_runs, positive, run_comparison
 from .cost_measurement import CostSettings, measure_costs
 from .cost_plot import draw_scores_over_cost
-from .costs import Cost, CostReport, choose_reference
+from .costs import COSTS, Cost, CostReport, choose_reference, read_costs
 from .entries import Entry, column_names, differing_recipes, entries_on, find_entries, read_entry
 from .plan import PlannedRun, parse_options, plan_runs
 from .processes import Processes
 from .progress import plan_text, run_plan, span
 from .records import SPLITS, Record, next_step, next_steps, read_record
-from .scores import BySeed, Scores, collect_scores
+from .scores import BySeed, Scores, collect_scores, tabulate_scores
 from .sheets import score_sheets, scores_to_csv
 from .training import Outcome, Trainer, carry_out_all, remaining_seconds
 
 __all__ = [
+    'COSTS',
     'SPLITS',
     'BySeed',
     'Cost',
@@ -42,6 +43,7 @@ __all__ = [
     'plan_runs',
     'plan_text',
     'positive',
+    'read_costs',
     'read_entry',
     'read_record',
     'remaining_seconds',
@@ -50,4 +52,5 @@ __all__ = [
     'score_sheets',
     'scores_to_csv',
     'span',
+    'tabulate_scores',
 ]

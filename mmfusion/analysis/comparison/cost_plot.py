@@ -19,7 +19,9 @@ _COLUMNS = 3
 _NAME_HEIGHT, _NAME_WIDTH, _GAP = 0.055, 1.8, 1.05
 
 
-def draw_scores_over_cost(scores: Scores, costs: Sequence[Cost], split: str, note: str = '') -> Figure:
+def draw_scores_over_cost(
+    scores: Scores, costs: Sequence[Cost], split: str, note: str = '', colors: Mapping[str, str] | None = None
+) -> Figure:
     """Draw mIoU over the time per image.
 
     Args:
@@ -27,6 +29,7 @@ def draw_scores_over_cost(scores: Scores, costs: Sequence[Cost], split: str, not
         costs (Sequence[Cost]): Methods without one are left out.
         split (str): 'val' or 'test'.
         note (str): Written below, such as the hardware.
+        colors (Mapping[str, str], optional): By method. By default one for baselines and one for the others.
 
     Returns:
         Figure: A panel per data set; where there are several, one of the mean difference to the best baseline comes
@@ -44,7 +47,7 @@ def draw_scores_over_cost(scores: Scores, costs: Sequence[Cost], split: str, not
     figure = Figure(figsize=(_PANEL * wide + 0.6, 0.8 * _PANEL * high + 0.6), layout='constrained', dpi=120)
     axes = figure.subplots(high, wide, squeeze=False).ravel()
     for ax, (title, label, figures) in zip(axes, panels):
-        _draw_panel(ax, scores, milliseconds, figures)
+        _draw_panel(ax, scores, milliseconds, figures, colors or {})
         ax.set(title=f'{title}, {split}', ylabel=label, xlabel='ms per image')
         if figures == scores.average_gain:
             ax.axhline(0, color='black', linewidth=0.8, linestyle=':')
@@ -59,14 +62,20 @@ def _reader(scores: Scores, column: str) -> Callable[[str], BySeed]:
     return lambda method: scores.get(method, column)
 
 
-def _draw_panel(ax: Axes, scores: Scores, milliseconds: Mapping[str, float], figures: Callable[[str], BySeed]) -> None:
+def _draw_panel(
+    ax: Axes,
+    scores: Scores,
+    milliseconds: Mapping[str, float],
+    figures: Callable[[str], BySeed],
+    colors: Mapping[str, str],
+) -> None:
     drawn = []
     for method in scores.methods:
         figure = figures(method)
         if method not in milliseconds or math.isnan(figure.mean):
             continue
         is_baseline = scores.is_baseline(method)
-        color = _BASELINE if is_baseline else _OTHER
+        color = colors.get(method, _BASELINE if is_baseline else _OTHER)
         spread = None if math.isnan(figure.spread) else figure.spread
         marker = 'o' if is_baseline else 's'
         x = milliseconds[method]

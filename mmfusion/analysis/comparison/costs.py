@@ -1,11 +1,16 @@
 """What the methods of a comparison cost, and the table of it."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import median
 
+from ..report_files import json_text, write_text
 from ..tables import Sheet
 
+COSTS = 'costs.json'
+"""Name of the file in the work folder of a comparison."""
 _DEFAULT_REFERENCE = 'early'
 
 
@@ -67,6 +72,14 @@ class CostReport:
         rows = [[cost.method, *_cells(_medians(cost), base)] for cost in self.costs]
         return Sheet('Cost', header, rows, self._note(reference))
 
+    def write(self, path: Path) -> None:
+        """Keep what was measured.
+
+        Args:
+            path (Path): The file; its folder is made where there is none.
+        """
+        write_text(path, json_text(asdict(self)))
+
     def _note(self, reference: str) -> str:
         usual = self.sizes[reference]
         others = [f'{method} {size}' for method, size in self.sizes.items() if size != usual]
@@ -75,6 +88,35 @@ class CostReport:
         )
         note += f'{usual}, every class present'
         return f'{note}; other sizes: {"; ".join(others)}.' if others else f'{note}.'
+
+
+def read_costs(path: Path) -> CostReport:
+    """What :meth:`CostReport.write` has written.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        CostReport: The same again.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds something else.
+
+    Examples:
+        >>> import tempfile
+        >>> report = CostReport([Cost('early', 10, 20, [0.1], [0.2])], 'a CPU', {'early': '8 x 8'})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report.write(Path(folder, COSTS))
+        ...     read_costs(Path(folder, COSTS)) == report
+        True
+    """
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        costs = [Cost(**cost) for cost in content['costs']]
+        return CostReport(costs, str(content['hardware']), dict(content['sizes']))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{path} is no file of costs ({error}); compare.py --cost writes one') from error
 
 
 def _medians(cost: Cost) -> list[float]:

@@ -1,11 +1,11 @@
 """Figures by method, data set and seed: means, and differences that are paired by seed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..run_summary import mean_and_spread
-from .entries import column_names
+from .entries import Entry, column_names
 from .plan import PlannedRun
 from .records import read_record
 
@@ -167,14 +167,35 @@ def collect_scores(plan: Sequence[PlannedRun], split: str) -> Scores:
     Raises:
         ValueError: A record cannot be read.
     """
-    entries = list(dict.fromkeys(run.entry for run in plan))
-    columns = column_names(entries)
-    methods = list(dict.fromkeys(entry.method for entry in entries))
-    baselines = {(entry.method, columns[entry.field]) for entry in entries if entry.is_baseline}
-    scores = Scores(methods, list(columns.values()), baselines, {})
+    found = []
     for run in plan:
         record = read_record(run.folder)
         if record is not None and split in record.results:
-            cell = scores.figures.setdefault((run.entry.method, columns[run.entry.field]), {})
-            cell[run.seed] = record.results[split]
+            found.append((run.entry, run.seed, record.results[split]))
+    return tabulate_scores([run.entry for run in plan], found)
+
+
+def tabulate_scores(entries: Iterable[Entry], found: Iterable[tuple[Entry, int, dict[str, float]]]) -> Scores:
+    """Figures by method, data set and seed.
+
+    Args:
+        entries (Iterable[Entry]): All of the comparison, in the order of the rows.
+        found (Iterable[tuple[Entry, int, dict[str, float]]]): Config, seed and figures of each run that has some.
+
+    Returns:
+        Scores: With a row for every method, also for one without figures.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> entry = Entry(Path('early_unet_cwfid.py'), 'early', 'unet', 'cwfid', '', is_baseline=True)
+        >>> tabulate_scores([entry], [(entry, 0, {'mIoU': 50.0})]).get('early', 'cwfid').values
+        {0: 50.0}
+    """
+    known = list(dict.fromkeys(entries))
+    columns = column_names(known)
+    methods = list(dict.fromkeys(entry.method for entry in known))
+    baselines = {(entry.method, columns[entry.field]) for entry in known if entry.is_baseline}
+    scores = Scores(methods, list(columns.values()), baselines, {})
+    for entry, seed, figures in found:
+        scores.figures.setdefault((entry.method, columns[entry.field]), {})[seed] = figures
     return scores

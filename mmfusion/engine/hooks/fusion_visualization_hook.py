@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,48 @@ from torch import Tensor
 from mmfusion.models.geometry import undo_flip
 from mmfusion.registry import HOOKS
 from mmfusion.visualization import draw_panel, to_uint8
+
+
+def pictures_of(pair: Tensor, sample: SegDataSample) -> dict[str, np.ndarray | None]:
+    """What there is to see of one prediction, laid over each other.
+
+    Args:
+        pair (Tensor): See :func:`panel_of`.
+        sample (SegDataSample): As well.
+
+    Returns:
+        dict[str, np.ndarray | None]: All (H, W), the size of the prediction: ``visible``, with three channels RGB,
+        ``infrared`` and ``fused`` (RGB or one channel), uint8; ``weight_ir`` in [0, 1]; ``prediction`` and ``label``,
+        class ids. The prediction is None of a model without classes, the label where there is none of this size.
+
+    Raises:
+        ValueError: The pipeline flipped the pair in an unknown direction.
+
+    Examples:
+        >>> import torch
+        >>> from mmengine.structures import PixelData
+        >>> sample = SegDataSample()
+        >>> sample.fused_img, sample.fusion_weights = (PixelData(data=torch.rand(1, 8, 12)) for _ in range(2))
+        >>> sample.pred_sem_seg = PixelData(data=torch.zeros(1, 8, 12, dtype=torch.long))
+        >>> pictures = pictures_of(torch.zeros(4, 4, 6, dtype=torch.uint8), sample)
+        >>> pictures['visible'].shape, pictures['infrared'].shape, pictures['label']
+        ((8, 12, 3), (8, 12), None)
+    """
+    fused = to_uint8(sample.fused_img.data)
+    image = undo_flip(pair.detach().cpu().float(), sample.metainfo).permute(1, 2, 0).numpy()
+    image = cv2.resize(np.ascontiguousarray(image), fused.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    image = image.clip(0, 255).round().astype(np.uint8)
+    label = sample.gt_sem_seg.data[0].cpu().numpy() if 'gt_sem_seg' in sample else None
+    if label is not None and label.shape != fused.shape[:2]:
+        label = None  # The pipeline resized or padded the labels too; they no longer match the original.
+    return dict(
+        visible=np.ascontiguousarray(image[..., 2::-1]),
+        infrared=image[..., 3],
+        fused=fused,
+        weight_ir=sample.fusion_weights.data[0].cpu().numpy(),
+        prediction=sample.pred_sem_seg.data[0].cpu().numpy() if 'pred_sem_seg' in sample else None,
+        label=label,
+    )
 
 
 def panel_of(
@@ -45,23 +88,8 @@ def panel_of(
         >>> panel_of(pair, sample, ['background'], [[0, 0, 0]]).shape  # five pictures with titles, and a legend
         (74, 1016, 3)
     """
-    fused = to_uint8(sample.fused_img.data)
-    image = undo_flip(pair.detach().cpu().float(), sample.metainfo).permute(1, 2, 0).numpy()
-    image = cv2.resize(np.ascontiguousarray(image), fused.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    image = image.clip(0, 255).round().astype(np.uint8)
-    label = sample.gt_sem_seg.data[0].cpu().numpy() if 'gt_sem_seg' in sample else None
-    if label is not None and label.shape != fused.shape[:2]:
-        label = None  # The pipeline resized or padded the labels too; they no longer match the original.
-    return draw_panel(
-        np.ascontiguousarray(image[..., 2::-1]),
-        image[..., 3],
-        fused,
-        sample.fusion_weights.data[0].cpu().numpy(),
-        sample.pred_sem_seg.data[0].cpu().numpy() if 'pred_sem_seg' in sample else None,
-        label,
-        classes,
-        palette,
-    )
+    pictures: dict[str, Any] = pictures_of(pair, sample)
+    return draw_panel(**pictures, classes=classes, palette=palette)
 
 
 @HOOKS.register_module()

@@ -15,8 +15,10 @@ from .scores import BySeed, Scores
 _BASELINE, _OTHER = '#6b7280', '#c2410c'
 _PANEL = 4.6
 _COLUMNS = 3
-# Of a name, as a share of the height of the panel, and as a factor on its log scale.
-_NAME_HEIGHT, _NAME_WIDTH, _GAP = 0.055, 1.8, 1.05
+# Of a name, as shares of the height and, for each letter and beside the point, of the width of the panel.
+_NAME_HEIGHT, _LETTER, _GAP = 0.055, 0.017, 0.025
+_LETTERS = 26
+"""Of a name that is shown whole; the panel has room for two of them."""
 
 
 def draw_scores_over_cost(
@@ -95,26 +97,50 @@ def _set_ticks(ax: Axes, places: Sequence[float]) -> None:
     low, high = min(places) / 1.15, max(places) * 1.6
     ax.set_xlim(low, high)
     ticks = []
+    # As many as there is room for.
+    digits = (1, 2, 3, 5, 7) if high / low < 15 else (1, 2, 5) if high / low < 150 else (1,)
     for exponent in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):
-        ticks += [digit * 10.0**exponent for digit in (1, 2, 3, 5, 7)]
+        ticks += [digit * 10.0**exponent for digit in digits]
     ax.set_xticks([tick for tick in ticks if low <= tick <= high])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f'{tick:g}'))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
+def _shown(name: str) -> str:
+    """A name, without its middle where it is long: long names differ at their ends."""
+    return name if len(name) <= _LETTERS else f'{name[: _LETTERS // 2]}…{name[1 - _LETTERS // 2 :]}'
+
+
 def _write_names(ax: Axes, drawn: Sequence[tuple[float, float, str, str]]) -> None:
-    """Names at the right of their points, pushed up where one would cover another."""
+    """Names beside their points, pushed up where one would cover another."""
     bottom, top = ax.get_ylim()
+    low, high = (math.log(limit) for limit in ax.get_xlim())
     distance = _NAME_HEIGHT * (top - bottom)
-    names: list[tuple[float, float]] = []
+    names: list[tuple[float, float, float]] = []
     for x, y, method, color in sorted(drawn, key=lambda point: point[1]):
+        name = _shown(method)
+        place = (math.log(x) - low) / (high - low)
+        # At the left of points that lie far at the right: there is no room beside them.
+        to_left = place + _GAP + _LETTER * len(name) > 1 and place > 0.5
+        side = place - _GAP if to_left else place + _GAP
+        begin, end = sorted((side, side + _LETTER * len(name) * (-1 if to_left else 1)))
         height = y
-        for other_x, other_height in names:
-            if max(x / other_x, other_x / x) < _NAME_WIDTH:
+        for other_begin, other_end, other_height in names:
+            if begin < other_end and other_begin < end:
                 height = max(height, other_height + distance)
-        names.append((x, height))
+        names.append((begin, end, height))
         line = None if height == y else dict(arrowstyle='-', color=color, linewidth=0.5, alpha=0.6)
         text = ax.annotate(
-            method, (x, y), (x * _GAP, height), textcoords='data', va='center', fontsize=8, color=color, arrowprops=line
+            name,
+            (x, y),
+            (math.exp(low + side * (high - low)), height),
+            textcoords='data',
+            va='center',
+            ha='right' if to_left else 'left',
+            fontsize=8,
+            color=color,
+            arrowprops=line,
+            parse_math=False,
         )
+        text.set_in_layout(False)
         text.set_path_effects([withStroke(linewidth=2.5, foreground='white')])

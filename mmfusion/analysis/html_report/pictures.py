@@ -67,6 +67,14 @@ class Gallery:
     without: dict[str, str] = field(default_factory=dict)
     """Methods that cannot be shown, and why."""
 
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """dict[str, list[str]]: Why methods cannot be shown, and which."""
+        told: dict[str, list[str]] = {}
+        for method, reason in self.without.items():
+            told.setdefault(reason, []).append(method)
+        return told
+
 
 def data_uri(image: np.ndarray, exact: bool = False) -> str:
     """A picture as a part of the page, made small.

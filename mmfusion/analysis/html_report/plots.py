@@ -13,10 +13,12 @@ from ..comparison.scores import MAIN_METRIC, BySeed, Scores
 from .palette import color_of, dash_of
 from .scalars import Curve
 
-_PANELS = 4
-"""Classes in a row."""
+_PANELS = 5
+"""Classes in a row, at most."""
 _NAME = 28
 """Letters of a name in a line."""
+_CLASS = 22
+"""Letters of the name of a class."""
 _LINE = 0.17
 """Height of a line of names, in inches."""
 IOU = 'IoU/'
@@ -31,12 +33,13 @@ class _Bar:
     color: str
 
 
-def wrapped(name: str, most: int = 2) -> str:
+def wrapped(name: str, most: int = 2, letters: int = _NAME) -> str:
     r"""A name in lines that a plot has room for.
 
     Args:
         name (str): Of any length.
-        most (int): Lines; what is beyond is left out.
+        most (int): Lines; what is beyond is left out: in the middle, or at the end of a single line.
+        letters (int): In a line.
 
     Returns:
         str: Broken behind hyphens, if it has any.
@@ -45,9 +48,10 @@ def wrapped(name: str, most: int = 2) -> str:
         >>> wrapped('early'), wrapped('uaafusion-views-attribution-without-memory')
         ('early', 'uaafusion-views-attribution-\nwithout-memory')
     """
-    lines = textwrap.wrap(name, _NAME, break_on_hyphens=True, drop_whitespace=False)
+    lines = textwrap.wrap(name, letters, break_on_hyphens=True, drop_whitespace=False)
     if len(lines) > most:
-        lines = [*lines[: most - 1], lines[most - 1][: _NAME - 1] + '…']
+        # Long names differ at their ends.
+        lines = [*lines[: most - 1], '…' + name[1 - letters :]] if most > 1 else [name[: letters - 1] + '…']
     return '\n'.join(lines)
 
 
@@ -66,8 +70,8 @@ def draw_class_bars(scores: Scores, column: str) -> Figure | None:
     methods = [method for method in scores.methods if len(scores.get(method, column))]
     if not classes or not methods:
         return None
-    wide = min(len(classes), _PANELS)
-    high = math.ceil(len(classes) / wide)
+    high = math.ceil(len(classes) / _PANELS)
+    wide = math.ceil(len(classes) / high)
     names = [wrapped(method) for method in methods]
     lines = sum(max(1.35, 1.1 * (name.count('\n') + 1)) for name in names)
     size = (1.0 + 0.065 * max(len(line) for name in names for line in name.split('\n')) + 1.75 * wide, 0)
@@ -78,7 +82,7 @@ def draw_class_bars(scores: Scores, column: str) -> Figure | None:
         for method, label in zip(methods, names):
             bars.append(_Bar(label, scores.get(method, column, name), color_of(scores.methods.index(method))))
         _draw_bars(ax, bars)
-        ax.set_title(wrapped(name.removeprefix(IOU), 1), fontsize=9, loc='left', parse_math=False)
+        ax.set_title(wrapped(name.removeprefix(IOU), 1, _CLASS), fontsize=9, loc='left', parse_math=False)
     for ax in axes[len(classes) :]:
         ax.axis('off')
     for ax in axes[max(0, len(classes) - wide) : len(classes)]:

@@ -88,7 +88,8 @@ def test_names_do_not_overlap(classes):
 
 
 def test_names_are_broken():
-    assert wrapped('a' * 70) == 'a' * 28 + '\n' + 'a' * 27 + '…'
+    assert wrapped('a' * 70 + 'b') == 'a' * 28 + '\n…' + 'a' * 26 + 'b'
+    assert wrapped('a' * 28) == 'a' * 28
     assert wrapped('a' * 30, 1) == 'a' * 27 + '…'
 
 

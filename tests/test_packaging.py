@@ -85,6 +85,9 @@ def test_modules(wheel):
     assert top == {'mmfusion', f'mmfusion-{__version__}.dist-info'}  # No tests, and nothing else that others own too.
     expected = {name for name in files_below('mmfusion') if name.endswith('.py') and '.mim' not in name}
     assert expected <= names
+    templates = files_below('mmfusion/analysis/html_report/templates')
+    assert len(templates) == 3
+    assert templates <= names
 
 
 def test_types_are_for_users_too(wheel):

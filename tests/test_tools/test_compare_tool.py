@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from mmfusion.analysis.comparison import span
+from mmfusion.analysis.comparison import read_costs, span
 
 TOOL = 'analysis_tools/compare.py'
 # They leave what a runner leaves, at once. A file WORK_DIR/broken makes trainings of 'ours' fail, WORK_DIR/slow makes
@@ -266,6 +266,9 @@ def test_real_tools(load_tool, run_config, model_config, pair_folder, tmp_path, 
     assert '| method | background | warm | printed |' in out
     assert 'x average' in out
     assert (tmp_path / 'deep/plot.png').stat().st_size > 10_000
+    (cost,) = read_costs(tmp_path / 'work/costs.json').costs
+    assert (cost.method, len(cost.train_seconds)) == ('average', 1)
+    assert f'| average | {cost.parameters:,} (1.00) |' in out
     assert not list(folder.glob('*.pth'))
     seeds = [line for line in (folder / 'average_u_s_tiny-32x48.py').read_text().splitlines() if 'seed=4' in line]
     assert seeds

@@ -58,7 +58,9 @@ def test_against_a_test_of_degraded_files(run, trained, load_tool, forget_global
     out = tmp_path / 'out/robustness'
     arguments = ('--degrade', 'infrared:black', 'visible:blur=5', '--device', 'cpu')
     models = ('--model', 'both', config, first, second, '--model', 'one', config, second)
-    assert run(*models, *arguments, '--out-csv', f'{out}.csv', '--out-md', f'{out}.md') == 0
+    files = ('--out-csv', f'{out}.csv', '--out-md', f'{out}.md', '--out-plot', f'{out}.png')
+    assert run(*models, *arguments, *files) == 0
+    assert cv2.imread(f'{out}.png').std() > 10
     found = read(out.with_suffix('.csv'))
     assert list(found) == [
         (name, degradation)

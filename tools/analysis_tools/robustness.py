@@ -9,6 +9,8 @@ Examples:
     python tools/analysis_tools/robustness.py --model early CONFIG early.pth --model ours CONFIG seed0.pth seed1.pth
     python tools/analysis_tools/robustness.py --model ours CONFIG ours.pth --data-root data/weedmap \
         --degrade infrared:black visible:noise=40 infrared:shift=8 --out-md robustness.md
+    python tools/analysis_tools/robustness.py --model ours CONFIG ours.pth --out-plot shift.png \
+        --degrade infrared:shift=1 infrared:shift=2 infrared:shift=4 infrared:shift=8
 """
 
 import argparse
@@ -20,6 +22,7 @@ from rich.console import Console
 
 from mmfusion.analysis.report_files import csv_text, write_text
 from mmfusion.analysis.robustness import DEGRADATIONS, Row, measure_robustness, robustness_sheet
+from mmfusion.analysis.robustness_plot import draw_robustness
 from mmfusion.command_line import OneLineErrors, add_device, add_models, named_models
 
 
@@ -38,6 +41,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_device(parser)
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the table as Markdown')
     parser.add_argument('--out-csv', type=Path, metavar='FILE', help='write all figures as CSV, with full precision')
+    parser.add_argument(
+        '--out-plot',
+        type=Path,
+        metavar='FILE',
+        help='draw them: bars, and lines over the amounts of a degradation that is given with several',
+    )
     return parser.parse_args(argv)
 
 
@@ -63,6 +72,9 @@ def main(argv: list[str] | None = None) -> int:
         if args.out_csv:
             header = ['model', 'degradation', 'checkpoint', 'mIoU']
             write_text(args.out_csv, csv_text(header, _rows(rows)))
+        if args.out_plot:
+            args.out_plot.parent.mkdir(parents=True, exist_ok=True)
+            draw_robustness(rows).savefig(args.out_plot)
     if outcome.failed:
         return 1
     # A file or a pipe is as wide as it takes.

@@ -17,6 +17,8 @@ _PANEL = 4.6
 _COLUMNS = 3
 # Of a name, as shares of the height and, for each letter and beside the point, of the width of the panel.
 _NAME_HEIGHT, _LETTER, _GAP = 0.055, 0.017, 0.025
+_MARK = 0.012
+"""Half of the width of a point."""
 _LETTERS = 26
 """Of a name that is shown whole; the panel has room for two of them."""
 
@@ -111,29 +113,40 @@ def _shown(name: str) -> str:
     return name if len(name) <= _LETTERS else f'{name[: _LETTERS // 2]}…{name[1 - _LETTERS // 2 :]}'
 
 
+def _free_height(
+    begin: float, end: float, height: float, taken: Sequence[tuple[float, float, float]], distance: float
+) -> float:
+    """Where a name covers neither another one nor a point: as high as it is, or higher."""
+    moved = True
+    while moved:
+        moved = False
+        for other_begin, other_end, other_height in taken:
+            if begin < other_end and other_begin < end and abs(height - other_height) < distance * 0.999:
+                height, moved = other_height + distance, True
+    return height
+
+
 def _write_names(ax: Axes, drawn: Sequence[tuple[float, float, str, str]]) -> None:
     """Names beside their points, pushed up where one would cover another."""
     bottom, top = ax.get_ylim()
     low, high = (math.log(limit) for limit in ax.get_xlim())
     distance = _NAME_HEIGHT * (top - bottom)
-    names: list[tuple[float, float, float]] = []
+    width = high - low
+    taken = [((math.log(x) - low) / width - _MARK, (math.log(x) - low) / width + _MARK, y) for x, y, *_ in drawn]
     for x, y, method, color in sorted(drawn, key=lambda point: point[1]):
         name = _shown(method)
-        place = (math.log(x) - low) / (high - low)
+        place = (math.log(x) - low) / width
         # At the left of points that lie far at the right: there is no room beside them.
         to_left = place + _GAP + _LETTER * len(name) > 1 and place > 0.5
         side = place - _GAP if to_left else place + _GAP
         begin, end = sorted((side, side + _LETTER * len(name) * (-1 if to_left else 1)))
-        height = y
-        for other_begin, other_end, other_height in names:
-            if begin < other_end and other_begin < end:
-                height = max(height, other_height + distance)
-        names.append((begin, end, height))
+        height = _free_height(begin, end, y, taken, distance)
+        taken.append((begin, end, height))
         line = None if height == y else dict(arrowstyle='-', color=color, linewidth=0.5, alpha=0.6)
         text = ax.annotate(
             name,
             (x, y),
-            (math.exp(low + side * (high - low)), height),
+            (math.exp(low + side * width), height),
             textcoords='data',
             va='center',
             ha='right' if to_left else 'left',

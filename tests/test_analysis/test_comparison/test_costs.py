@@ -1,7 +1,10 @@
 """Costs, against counts of convolutions by hand."""
 
+import itertools
+
 import pytest
 import torch
+from matplotlib.text import Text
 from mmengine.registry import DefaultScope
 from torch import nn
 
@@ -140,3 +143,20 @@ def test_figure(tmp_path):
     assert points(gains) == [(10.0, 0.0)]  # ours has nothing on b
     assert sorted(text.get_text() for text in a.texts) == ['early', 'ours']  # 'new' has no cost
     figure.savefig(tmp_path / 'plot.png')
+
+
+def test_names_of_the_figure():
+    """Ten methods with long names, some of them at one place: no name covers another, and all are in their panel."""
+    methods = [f'a-method-with-a-name-that-goes-on-for-ever-${number}$' for number in range(10)]
+    figures = {(method, 'a'): {0: {'mIoU': 50.0 + number % 3}} for number, method in enumerate(methods)}
+    costs = [Cost(method, 1, 1, [0.01 * (1 + number // 3)], [1.0]) for number, method in enumerate(methods)]
+    figure = draw_scores_over_cost(Scores(methods, ['a'], set(), figures), costs, 'val', colors={methods[3]: '#123456'})
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    boxes = [Text.get_window_extent(name) for name in ax.texts]
+    assert len(boxes) == 10
+    assert all(name.get_text().startswith('a-method-with') for name in ax.texts)
+    assert {name.get_text()[-3:] for name in ax.texts} == {f'${number}$' for number in range(10)}
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    assert all(ax.bbox.x0 - 2 <= box.x0 and box.x1 <= ax.bbox.x1 + 2 for box in boxes)
+    assert [name.get_color() for name in ax.texts if name.get_text().endswith('$3$')] == ['#123456']

@@ -80,11 +80,11 @@ def main(argv: list[str] | None = None) -> int:
     if outcome.failed:
         return 1
     without = f', {len(page.problems)} without a result' if page.problems else ''
-    print(f'{args.out}: {len(study.runs)} runs{without}; {len(html.encode()) / 1e6:.1f} MB')
+    print(f'{args.out}: {_count(study.runs, "run")}{without}; {len(html.encode()) / 1e6:.1f} MB')
     return 0
 
 
-def _count(things: list[str], name: str) -> str:
+def _count(things: list, name: str) -> str:
     return f'{len(things)} {name}{"s" * (len(things) != 1)}'
 
 

@@ -61,8 +61,9 @@ setup(
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
-        **{name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'docs', 'tests-upstream')},
-        'tests': requirements('tests') + requirements('docs'),  # A test builds the documentation.
+        **{name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'onnx', 'docs', 'tests-upstream')},
+        # Tests build the documentation, and run what was exported.
+        'tests': requirements('tests') + requirements('docs') + requirements('onnx'),
     },
     entry_points={'console_scripts': ['mmfusion = mmfusion.console:main']},
     cmdclass={'build_py': BuildWithConfigs},

@@ -62,7 +62,16 @@ def test_readings_know_images_only():
 
 def test_models_and_data_know_nothing_above_them():
     for room in ('models', 'datasets', 'evaluation'):
-        assert not knows(PACKAGE / room, 'engine', 'apis', 'analysis')
+        assert not knows(PACKAGE / room, 'engine', 'apis', 'analysis', 'deploy')
+
+
+def test_deployment_is_called_with_a_model():
+    above = ('apis', 'analysis', 'datasets', 'evaluation', 'visualization', 'released')
+    assert not knows(PACKAGE / 'deploy', *above)
+    assert set(knows(PACKAGE / 'deploy', 'engine')) == {
+        'mmfusion/deploy/export.py: mmfusion.engine.atomic_files.write_atomically'
+    }
+    assert not knows(PACKAGE / 'engine', 'deploy')
 
 
 def test_hooks_know_no_inside_of_the_segmentor():

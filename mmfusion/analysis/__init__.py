@@ -13,6 +13,7 @@ from .counting import Counts, counting, flop_counter
 from .definitions import ScoreView, compare_definitions, distinct_attributions, scorer_of, settings_to_compare
 from .evidence import TARGETS, Observation, Stat, Table, distances, evidence_of, observe, presence, tabulate, verdicts
 from .evidence_report import Case, compare_on, evidence_report, how_told, plain_table, read_case
+from .export_speed import Speed, export_speed, export_speed_sheet
 from .figures import draw_attribution
 from .intervention_report import intervention_report
 from .interventions import (
@@ -58,6 +59,7 @@ __all__ = [
     'Setting',
     'ShareError',
     'Sheet',
+    'Speed',
     'Stat',
     'Stopwatch',
     'StripedBatch',
@@ -88,6 +90,8 @@ __all__ = [
     'draw_attribution',
     'evidence_of',
     'evidence_report',
+    'export_speed',
+    'export_speed_sheet',
     'fit_labels',
     'flatten',
     'flop_counter',

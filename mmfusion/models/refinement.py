@@ -106,7 +106,10 @@ class DetailRefiner(BaseModule):
         seen = F.pixel_unshuffle(padded, 2)
         size = seen.shape[-2], seen.shape[-1]
         if features is not None:
-            if features.shape[-2:] != size:
+            if features.shape[-2:] == (2 * size[0], 2 * size[1]):
+                # The same as below; unlike that, an exported graph has it for any size.
+                features = F.avg_pool2d(features, 2)
+            elif features.shape[-2:] != size:
                 features = F.adaptive_avg_pool2d(features, size)
             seen = torch.cat([seen, features.to(seen)], dim=1)
         fine = F.interpolate(logits, size=(height, width), mode='bilinear', align_corners=align_corners)

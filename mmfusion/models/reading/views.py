@@ -90,8 +90,12 @@ class ViewsBackbone(BaseModule):
             return tuple(self._merge(torch.stack(features), weights) for features in zip(*of_views))
         features = self.backbone(torch.cat(views))
         if isinstance(features, Tensor):
-            return self._merge(features.unflatten(0, (self.views, len(x))), weights)
-        return tuple(self._merge(each.unflatten(0, (self.views, len(x))), weights) for each in features)
+            return self._merge(self._apart(features), weights)
+        return tuple(self._merge(self._apart(each), weights) for each in features)
+
+    def _apart(self, features: Tensor) -> Tensor:
+        """(V * B, C, H, W) to (V, B, C, H, W); exporters make numbers of the sizes of ``unflatten``."""
+        return features.reshape(self.views, -1, *features.shape[1:])
 
     def _merge(self, features: Tensor, weights: Tensor | None) -> Tensor:
         """(V, B, C, H, W) to (B, C, H, W)."""

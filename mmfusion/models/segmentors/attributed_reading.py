@@ -210,14 +210,15 @@ class AttributedReading(BaseSegmentor):
         """Class scores (B, C, H, W) of whatever the segmentor reads, by its ``inference`` or ``encode_decode``."""
         batch = self.compose(self._inputs(image, result, pair))
         with steady_bases(self.segmentor):
-            scores = infer(batch, metas * (len(batch) // len(image)))
+            # Sizes are read as shapes, of which an exported graph knows that they vary: len() is a fixed number there.
+            scores = infer(batch, metas * (batch.shape[0] // image.shape[0]))
         return self._finished(scores, result, pair)
 
     def _finished(self, scores: Tensor, result: FusionResult, pair: Pair) -> Tensor:
         """What the segmentor says of each view, merged and refined; of as many pairs as were fused."""
         if gives_masses(self.decode_head) and (self.reading.merges_scores or self.refine is not None):
             scores = logits_of_masses(scores)
-        return self._refined(self.reading.merge_scores(scores)[: len(pair.ir)], result, pair)
+        return self._refined(self.reading.merge_scores(scores)[: pair.ir.shape[0]], result, pair)
 
     def _refined(self, logits: Tensor, result: FusionResult, pair: Pair) -> Tensor:
         """Scores at full resolution, corrected where there is a refiner."""

@@ -58,6 +58,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='lay the infrared image over the visible one before fusing: translation (default), euclidean, affine or '
         'homography; a pair that cannot be aligned is refused',
     )
+    parser.add_argument(
+        '--tile', type=int, metavar='PIXELS', help='predict larger images in tiles of this side, for want of memory'
+    )
+    parser.add_argument(
+        '--tile-overlap', type=int, metavar='PIXELS', help='that neighbouring tiles share (default: 64, or half a tile)'
+    )
     parser.add_argument('--allow-unpaired', action='store_true', help='leave out images that have no partner')
     parser.add_argument(
         '--skip-errors',
@@ -139,7 +145,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with OneLineErrors(args) as outcome:
         fuse = FusionInferencer(
-            args.config, args.checkpoint, args.device, range_of(args.ir_range), args.resize_to, args.align
+            args.config,
+            args.checkpoint,
+            args.device,
+            ir_range=range_of(args.ir_range),
+            resize_to=args.resize_to,
+            align=args.align,
+            tile=args.tile,
+            tile_overlap=args.tile_overlap,
         )
         results = fuse(
             ir=args.ir,

@@ -2,5 +2,6 @@
 
 from .configs import config_names, load_config
 from .inferencer import FusionInferencer
+from .tiles import Tiling
 
-__all__ = ['FusionInferencer', 'config_names', 'load_config']
+__all__ = ['FusionInferencer', 'Tiling', 'config_names', 'load_config']

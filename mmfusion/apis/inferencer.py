@@ -25,6 +25,7 @@ from mmfusion.registry import DATASETS, MODELS
 from .configs import fusion_without_training, load_config
 from .inputs import Image, build_pipeline, dataset_config, is_folder, list_pairs
 from .output import ResultWriter, arrays_of
+from .tiles import Tiling, predict_in_tiles
 
 
 class FusionInferencer:
@@ -45,6 +46,9 @@ class FusionInferencer:
         align (str | dict, optional): For pairs that are not quite registered: 'translation', 'euclidean', 'affine' or
             'homography', or all options of :class:`~mmfusion.datasets.AlignPair`, which moves the infrared image and
             refuses what it cannot align.
+        tile (int, optional): Side in pixels of the tiles in which larger pairs are predicted, for images that do not
+            fit into memory as a whole. What a network sees beyond a tile is lost; see :class:`~mmfusion.apis.Tiling`.
+        tile_overlap (int, optional): Pixels that neighbouring tiles share. Default: 64, or half of a smaller tile.
 
     Attributes:
         cfg (Config): The config.
@@ -77,7 +81,10 @@ class FusionInferencer:
         ir_range: str | Sequence[float] | None = None,
         resize_to: str | None = None,
         align: str | dict | None = None,
+        tile: int | None = None,
+        tile_overlap: int | None = None,
     ) -> None:
+        self.tiling = None if tile is None else Tiling.of(tile, tile_overlap)
         if config_or_name is None and checkpoint is not None:
             raise ValueError(f'the checkpoint {checkpoint} needs the config that it was trained with')
         self.cfg = fusion_without_training() if config_or_name is None else load_config(config_or_name)
@@ -90,6 +97,10 @@ class FusionInferencer:
             self.model = self._build_model()
             meta = self._load_weights(checkpoint)
             self.classes, self.palette = self._find_classes(meta)
+        if self.tiling is not None and getattr(self.model, 'stretch', False):
+            raise ValueError(
+                'stretch=True stretches an image by its own range, which tiles do not know; leave out tile'
+            )
         self.model.to(self.device).eval()
 
     @staticmethod
@@ -222,6 +233,11 @@ class FusionInferencer:
 
     def _predict(self, batch: list[dict]) -> Iterator[tuple[torch.Tensor, SegDataSample]]:
         """Inputs as they left the pipeline and predictions of one batch."""
+        if self.tiling is not None and not all(self.tiling.fits(packed['inputs']) for packed in batch):
+            threshold = getattr(getattr(self.model, 'decode_head', None), 'threshold', None)
+            with torch.no_grad():
+                found = [predict_in_tiles(self.model.test_step, packed, self.tiling, threshold) for packed in batch]
+            return zip([packed['inputs'] for packed in batch], found)
         data = pseudo_collate(batch)
         with torch.no_grad():
             samples = self.model.test_step(data)

@@ -118,7 +118,7 @@ def test_errors_are_one_line(fuse, trained, tmp_path, capsys):
 def test_a_defect_keeps_its_traceback(load_tool, monkeypatch):
     tool = load_tool('fuse.py')
 
-    def broken(*arguments):
+    def broken(*arguments, **options):
         raise AttributeError('a defect')
 
     monkeypatch.setattr(tool, 'FusionInferencer', broken)

@@ -13,7 +13,7 @@ Examples:
     python tools/export.py CONFIG CHECKPOINT --out model.onnx
     python tools/export.py CONFIG CHECKPOINT --out model.onnx --labels --fixed-size 480 640
     python tools/export.py CONFIG CHECKPOINT --out fusion.pt2 --part fusion
-    python tools/export.py average_unet-tiny_1xb4-300_synthetic-96x128 --out average.onnx --part fusion
+    python tools/export.py --out salience.onnx
 """
 
 import argparse
@@ -30,13 +30,15 @@ EXPORTERS = dict(onnx=export_onnx, pt2=export_program)
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, or name of a config of this project')
+    parser.add_argument(
+        'config', nargs='?', help='config file, or name of a config of this project; without one, a fusion by a rule'
+    )
     parser.add_argument(
         'checkpoint', nargs='?', help='checkpoint file (.pth); may be left out for a fusion without weights'
     )
     parser.add_argument('--out', required=True, type=Path, metavar='FILE', help='file to write')
     parser.add_argument(
-        '--part', choices=PARTS, default=PARTS[0], help='fusion and segmentation (default), or the fused image alone'
+        '--part', choices=PARTS, help='fusion and segmentation, or the fused image alone (default: all that there is)'
     )
     parser.add_argument(
         '--format', choices=FORMATS, help='ONNX, or a program of torch.export (default: the suffix of the file)'

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmfusion.models import FusionSegmentor
+from mmfusion.models import FusionModel, FusionSegmentor
 
 TOLERANCE = 1e-4
 """Largest difference of a fused image, a weight or a score; of scores, times their magnitude where that is above 1."""
@@ -16,14 +16,15 @@ Run = Callable[[Tensor], Sequence[Tensor]]
 
 
 def differences(
-    run: Run, names: Sequence[str], model: FusionSegmentor, shapes: Iterable[tuple[int, int, int]]
+    run: Run, names: Sequence[str], model: FusionSegmentor | FusionModel, shapes: Iterable[tuple[int, int, int]]
 ) -> dict[str, float]:
     """Largest differences to what the model predicts, on random pairs.
 
     Args:
         run (Callable): Pairs (N, 4, H, W) on the 0..255 scale to the outputs, on the CPU.
         names (Sequence[str]): What the outputs are; see :class:`~mmfusion.deploy.DeployedFusion`.
-        model (FusionSegmentor): In evaluation mode. It gets the pairs by its preprocessor, as from a data loader.
+        model (FusionSegmentor | FusionModel): In evaluation mode. It gets the pairs by its preprocessor, as from a data
+            loader.
         shapes (Iterable[tuple[int, int, int]]): Numbers of pairs, heights and widths.
 
     Returns:
@@ -96,14 +97,15 @@ def _lost_score(told: Tensor, scores: Tensor, labels: Tensor) -> float:
 
 
 @torch.no_grad()
-def _predict(model: FusionSegmentor, pairs: Tensor) -> dict[str, Tensor]:
+def _predict(model: FusionSegmentor | FusionModel, pairs: Tensor) -> dict[str, Tensor]:
     """What the model predicts of pairs, by name of the output."""
     batch = model.data_preprocessor(dict(inputs=list(pairs)))
     samples = model.predict(batch['inputs'], batch['data_samples'])
     found = dict(
         fused=[sample.fused_img.data for sample in samples],
         weight_ir=[sample.fusion_weights.data for sample in samples],
-        scores=[sample.seg_logits.data for sample in samples],
-        labels=[sample.pred_sem_seg.data[0].long() for sample in samples],
     )
+    if model.num_classes:
+        found['scores'] = [sample.seg_logits.data for sample in samples]
+        found['labels'] = [sample.pred_sem_seg.data[0].long() for sample in samples]
     return {name: torch.stack(values).cpu() for name, values in found.items()}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmfusion.models import FusionDataPreProcessor, FusionResult, FusionSegmentor
+from mmfusion.models import FusionDataPreProcessor, FusionModel, FusionResult, FusionSegmentor
 from mmfusion.models.color import merge_luminance
 from mmfusion.models.segmentors.pair import Pair
 
@@ -24,21 +24,23 @@ class DeployedFusion(nn.Module):
     are those of :class:`~mmfusion.apis.FusionInferencer` for pairs that its pipeline does not resize.
 
     Args:
-        model (FusionSegmentor): It is copied, not changed.
-        part (str): 'joint' for fusion and segmentation, 'fusion' for the fused image and its weights alone.
+        model (FusionSegmentor | FusionModel): It is copied, not changed.
+        part (str, optional): 'joint' for fusion and segmentation, 'fusion' for the fused image and its weights alone.
+            By default all that the model does.
         labels (bool): Tell classes instead of scores.
         size (Sequence[int], optional): Height and width of all pairs to come. By default they vary: then layers that
             compute with sizes as plain numbers are replaced, which takes sides that those can be divided by; a
             ``size_divisor`` of the preprocessor sees to that.
 
     Attributes:
+        part (str): As given, or what the model does.
         output_names (tuple[str, ...]): 'fused', 'weight_ir', and for the joint model 'scores' or 'labels'.
         size (tuple[int, int] | None): As given.
 
     Raises:
-        TypeError: It is no ``FusionSegmentor``, or its preprocessor is not of this project.
-        ValueError: An option is unknown; the fusion asks the segmentor (attribution), which takes gradients that no
-            graph has; or sliding windows for any size.
+        TypeError: It is no ``FusionSegmentor`` or ``FusionModel``, or its preprocessor is not of this project.
+        ValueError: An option is unknown; there is no segmentor to deploy; the fusion asks the segmentor (attribution),
+            which takes gradients that no graph has; or sliding windows for any size.
 
     Examples:
         >>> import logging
@@ -55,14 +57,15 @@ class DeployedFusion(nn.Module):
     """
 
     def __init__(
-        self, model: FusionSegmentor, part: str = 'joint', labels: bool = False, size: Sequence[int] | None = None
+        self,
+        model: FusionSegmentor | FusionModel,
+        part: str | None = None,
+        labels: bool = False,
+        size: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        if part not in PARTS:
-            raise ValueError(f'unknown part {part!r}; choose one of {", ".join(PARTS)}')
-        if part == 'fusion' and labels:
-            raise ValueError("labels are of the segmentor, which part='fusion' leaves out; use part='joint'")
         _refuse(model, size)
+        part = _checked_part(part, labels, bool(model.num_classes))
         self.size = None if size is None else checked_size(size)
         self.part = part
         self.labels = labels
@@ -74,11 +77,11 @@ class DeployedFusion(nn.Module):
         self.pad_value = preprocessor.pad_val if preprocessor.pad_mode == 'constant' else None
         self.bgr_to_rgb = preprocessor.bgr_to_rgb
         self.color = model.color
-        self.stretch = model.stretch
+        self.stretch = getattr(model, 'stretch', False)
         copied = _for_export(model, any_size=self.size is None)
         self.fusion = copied.fusion
         self.model = copied if part == 'joint' else None
-        self.threshold = getattr(copied.decode_head, 'threshold', None)
+        self.threshold = getattr(getattr(copied, 'decode_head', None), 'threshold', None)
         self.eval()
 
     def forward(self, pair: Tensor) -> tuple[Tensor, ...]:
@@ -153,17 +156,43 @@ class DeployedFusion(nn.Module):
         return scores.argmax(1)
 
 
-def _for_export(model: FusionSegmentor, any_size: bool) -> Any:
+def _checked_part(part: str | None, labels: bool, has_classes: bool) -> str:
+    """What is deployed."""
+    if part not in (None, *PARTS):
+        raise ValueError(f'unknown part {part!r}; choose one of {", ".join(PARTS)}')
+    if not has_classes and (part == 'joint' or labels):
+        raise ValueError("the model fuses only, and has neither scores nor labels; use part='fusion'")
+    part = part or ('joint' if has_classes else 'fusion')
+    if part == 'fusion' and labels:
+        raise ValueError("labels are of the segmentor, which part='fusion' leaves out; use part='joint'")
+    return part
+
+
+def without_evidence(model: FusionSegmentor | FusionModel) -> Any:
+    """A copy of a model.
+
+    Args:
+        model (FusionSegmentor | FusionModel): The evidence of its last training step is part of that step's graph,
+            which cannot be copied.
+
+    Returns:
+        FusionSegmentor | FusionModel: Without it.
+    """
+    evidence = getattr(model, 'last_evidence', None)
+    return copy.deepcopy(model, memo={} if evidence is None else {id(evidence): None})
+
+
+def _for_export(model: FusionSegmentor | FusionModel, any_size: bool) -> Any:
     """A copy that only predicts, on the CPU."""
-    # Evidence of the last training step is part of its graph, which cannot be copied.
-    copied: Any = copy.deepcopy(model, memo={id(model.last_evidence): None})
-    copied.last_evidence = None
-    copied.set_attribution_source(None)
-    for name in ('loss_fusion', 'loss_gradient', 'loss_gate', 'sensor_dropout'):
-        setattr(copied, name, None)
-    copied.loss_refined = nn.ModuleList()
-    if getattr(copied.segmentor, 'with_auxiliary_head', False):
-        del copied.segmentor.auxiliary_head
+    copied = without_evidence(model)
+    for name in ('loss_fusion', 'loss_gradient', 'loss_gate', 'sensor_dropout', 'last_evidence'):
+        if hasattr(copied, name):
+            setattr(copied, name, None)
+    if isinstance(model, FusionSegmentor):
+        copied.set_attribution_source(None)
+        copied.loss_refined = nn.ModuleList()
+        if getattr(copied.segmentor, 'with_auxiliary_head', False):
+            del copied.segmentor.auxiliary_head
     unfolding = getattr(copied.fusion, 'unfolding', None)
     if unfolding is not None:
         unfolding.channels_last = False  # Whoever runs the graph decides where channels lie.
@@ -177,8 +206,8 @@ def _for_export(model: FusionSegmentor, any_size: bool) -> Any:
 
 def _refuse(model: Any, size: Sequence[int] | None) -> None:
     """Refuse models whose predictions are no graph."""
-    if not isinstance(model, FusionSegmentor):
-        raise TypeError(f'a FusionSegmentor is deployed, got a {type(model).__name__}')
+    if not isinstance(model, (FusionSegmentor, FusionModel)):
+        raise TypeError(f'a FusionSegmentor or a FusionModel is deployed, got a {type(model).__name__}')
     if not isinstance(model.data_preprocessor, FusionDataPreProcessor):
         raise TypeError(
             f'the model has a {type(model.data_preprocessor).__name__}; what is done to a pair is known of a '
@@ -190,7 +219,7 @@ def _refuse(model: Any, size: Sequence[int] | None) -> None:
             'every prediction, which takes gradients that no exported graph has; train with weights="gate" as '
             'configs/uaafusion/uaafusion-gate_*.py do, or with weights="even" and attention=None'
         )
-    mode = (getattr(model.segmentor, 'test_cfg', None) or {}).get('mode', 'whole')
+    mode = (getattr(getattr(model, 'segmentor', None), 'test_cfg', None) or {}).get('mode', 'whole')
     if mode == 'slide' and size is None:
         raise ValueError(
             "the segmentor predicts in sliding windows (test_cfg mode='slide'), as many as the size takes; fix the "

@@ -1,6 +1,5 @@
 """Models as files that run without this package: ONNX, and programs of torch.export."""
 
-import copy
 import importlib.util
 import inspect
 import io
@@ -16,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from mmfusion.engine.atomic_files import write_atomically
-from mmfusion.models import FusionSegmentor
+from mmfusion.models import FusionModel, FusionSegmentor
 from mmfusion.version import __version__
 
 from .agreement import Run, differences
-from .deployed_fusion import DeployedFusion
+from .deployed_fusion import DeployedFusion, without_evidence
 
 FORMATS = ('onnx', 'pt2')
 """What a model can be exported to, which are the suffixes of the files."""
@@ -50,16 +49,16 @@ class _Export:
 
     def __init__(
         self,
-        model: FusionSegmentor,
+        model: FusionSegmentor | FusionModel,
         path: str | os.PathLike,
-        part: str,
+        part: str | None,
         labels: bool,
         size: Sequence[int] | None,
         classes: Sequence[str],
     ) -> None:
         self.path = _writable(Path(path))
         self.deployed = DeployedFusion(model, part, labels, size)
-        self.reference = copy.deepcopy(model, memo={id(model.last_evidence): None}).cpu().eval()
+        self.reference = without_evidence(model).cpu().eval()
         self.names = self.deployed.output_names
         if self.deployed.size is None:
             least = self.deployed.least
@@ -105,9 +104,9 @@ class _Export:
 
 
 def export_onnx(
-    model: FusionSegmentor,
+    model: FusionSegmentor | FusionModel,
     path: str | os.PathLike,
-    part: str = 'joint',
+    part: str | None = None,
     labels: bool = False,
     size: Sequence[int] | None = None,
     classes: Sequence[str] = (),
@@ -115,13 +114,14 @@ def export_onnx(
     """Write a model as ONNX, after ONNX Runtime has been seen to say what the model predicts.
 
     It is traced by PyTorch's TorchScript exporter, whose graphs have the fewest requirements. A graph may tacitly hold
-    for the traced size only: so the outputs are compared with :meth:`FusionSegmentor.predict` at other sizes and
+    for the traced size only: so the outputs are compared with the ``predict`` of the model at other sizes and
     numbers of pairs before the file is written.
 
     Args:
-        model (FusionSegmentor): Trained; such as ``FusionInferencer(...).model``. It is not changed.
+        model (FusionSegmentor | FusionModel): Trained; such as ``FusionInferencer(...).model``. It is not changed.
         path (str | os.PathLike): The file; its folder is made.
-        part (str): 'joint' or 'fusion'; see :class:`~mmfusion.deploy.DeployedFusion`, which tells input and outputs.
+        part (str, optional): 'joint' or 'fusion'; see :class:`~mmfusion.deploy.DeployedFusion`, which tells input and
+            outputs.
         labels (bool): Class ids in the place of scores.
         size (Sequence[int], optional): Height and width of all pairs to come, one at a time; for runtimes and models
             that take no other. By default any number of pairs with sides of at least :data:`SMALLEST_SIDE` pixels.
@@ -146,9 +146,9 @@ def export_onnx(
 
 
 def export_program(
-    model: FusionSegmentor,
+    model: FusionSegmentor | FusionModel,
     path: str | os.PathLike,
-    part: str = 'joint',
+    part: str | None = None,
     labels: bool = False,
     size: Sequence[int] | None = None,
     classes: Sequence[str] = (),
@@ -159,9 +159,9 @@ def export_program(
     when it is made or when it is run.
 
     Args:
-        model (FusionSegmentor): See :func:`export_onnx`, as for all others.
+        model (FusionSegmentor | FusionModel): See :func:`export_onnx`, as for all others.
         path (str | os.PathLike): The file.
-        part (str): 'joint' or 'fusion'.
+        part (str, optional): 'joint' or 'fusion'.
         labels (bool): Class ids in the place of scores.
         size (Sequence[int], optional): Height and width of all pairs to come.
         classes (Sequence[str]): Class names. With the meaning of input and outputs they are the extra file

@@ -6,6 +6,7 @@ import torch
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 
 from mmfusion.deploy import DeployedFusion
+from mmfusion.models import FusionModel
 
 DEMONSTRATION = 'uaafusion-gate_unet-tiny_1xb4-300_synthetic-96x128'
 PREPROCESSOR = dict(type='FusionDataPreProcessor')
@@ -53,6 +54,28 @@ def test_as_the_model(tiny, pairs, predicted, as_input, options):
         assert list(found) == ['fused', 'weight_ir', 'scores']
         for name, value in found.items():
             torch.testing.assert_close(value, wanted[name], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    'fusion',
+    [
+        dict(type='SalienceFusion'),
+        dict(type='UAAFusion', weights='gate', gate=dict(type='SalienceGate'), num_stages=2, channels=4),
+    ],
+    ids=['rule', 'unfolding'],
+)
+def test_without_a_segmentor(pairs, as_input, fusion):
+    model, pair = FusionModel(fusion, dict(type='FusionDataPreProcessor', size_divisor=4)).eval(), pairs(2, 66, 70)
+    deployed = DeployedFusion(model)
+    assert (deployed.part, deployed.output_names) == ('fusion', ('fused', 'weight_ir'))
+    found = call(deployed, as_input(pair))
+    wanted = model.test_step(dict(inputs=[torch.from_numpy(each).permute(2, 0, 1) for each in pair]))
+    for name, theirs in (('fused', 'fused_img'), ('weight_ir', 'fusion_weights')):
+        expected = torch.stack([sample.get(theirs).data for sample in wanted])
+        torch.testing.assert_close(found[name], expected, atol=1e-5, rtol=1e-5)
+    for options in (dict(part='joint'), dict(labels=True)):
+        with pytest.raises(ValueError, match='the model fuses only, and has neither scores nor labels'):
+            DeployedFusion(model, **options)
 
 
 @pytest.mark.parametrize('fusion', ['AverageFusion', 'LaplacianPyramidFusion', 'ConcatenationFusion'])
@@ -115,7 +138,7 @@ def test_what_is_refused(tiny, unet_config):
     ]:
         with pytest.raises(ValueError, match=message):
             DeployedFusion(model, **options)
-    with pytest.raises(TypeError, match='a FusionSegmentor is deployed, got a Linear'):
+    with pytest.raises(TypeError, match='a FusionSegmentor or a FusionModel is deployed, got a Linear'):
         DeployedFusion(torch.nn.Linear(1, 1))
     sliding = tiny({**unet_config(), 'test_cfg': dict(mode='slide', crop_size=(32, 32), stride=(16, 16))})
     with pytest.raises(ValueError, match='sliding windows'):

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from mmfusion.apis import FusionInferencer
 from mmfusion.deploy import export, export_onnx, onnx_runner
 
 pytest.importorskip('onnx', reason="needs pip install 'mmfusion[onnx]'")
@@ -43,6 +44,18 @@ def test_fusion_alone(named, pairs, predicted, as_input, tmp_path):
     found = export_onnx(model, tmp_path / 'fusion.onnx', part='fusion')
     assert list(found) == ['fused', 'weight_ir']
     agree(tmp_path / 'fusion.onnx', found, model, pairs, predicted, as_input)
+
+
+def test_rule_without_training(pairs, as_input, tmp_path):
+    """What fuses where nobody names a config, at other sizes."""
+    model = FusionInferencer(device='cpu').model
+    export_onnx(model, tmp_path / 'rule.onnx')
+    run = onnx_runner(str(tmp_path / 'rule.onnx'))
+    for shape in SHAPES:
+        pair = as_input(pairs(*shape))
+        image, result = model.fuse(pair[:, [2, 1, 0, 3]] / 255)
+        for told, wanted in zip(run(pair), (image, result.weight_ir), strict=True):
+            torch.testing.assert_close(told, wanted, atol=1e-4, rtol=0)
 
 
 def test_labels(tiny, pairs, predicted, as_input, tmp_path):

@@ -4,13 +4,15 @@ Without CONFIG, each place is taken from the image that stands out there: nothin
 classes. With CONFIG and CHECKPOINT, the model fuses and segments.
 
 Writes fused/NAME.png, weights/NAME.png (red: infrared, blue: visible), panels/NAME.png and, of a model with classes,
-labels/NAME.png (class ids); with --metrics also metrics.csv, and with --skip-errors errors.txt.
+labels/NAME.png (class ids); with --metrics also metrics.csv, and with --skip-errors errors.txt. Of two videos with as
+many frames it writes fused.mp4 (--save fused weights overlays).
 
 Examples:
     python tools/fuse.py --ir ir.png --vi vi.png --out fusion
     python tools/fuse.py CONFIG CHECKPOINT --ir ir.png --vi vi.png --out fusion
     python tools/fuse.py CONFIG CHECKPOINT --ir data/msrs/test/ir --vi data/msrs/test/vi --out fusion --batch-size 4
     python tools/fuse.py CONFIG CHECKPOINT --ir ir --vi vi --out fusion --resize-to vi --align --skip-errors --metrics
+    python tools/fuse.py --ir ir.mp4 --vi vi.mp4 --out fusion
     python tools/fuse.py average_unet-tiny_1xb4-300_synthetic-96x128 --ir ir.png --vi vi.png --out fusion
 """
 
@@ -20,8 +22,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmfusion.apis import FusionInferencer
+from mmfusion.apis import FusionInferencer, fuse_video
 from mmfusion.apis.output import FORMATS, KINDS, kinds_to_save
+from mmfusion.apis.video import is_video
 from mmfusion.command_line import OneLineErrors, add_common
 from mmfusion.evaluation import DEFAULT_METRICS, FUSION_METRICS
 
@@ -35,8 +38,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'checkpoint', nargs='?', help='checkpoint file (.pth); may be left out for a fusion without weights'
     )
-    parser.add_argument('--ir', required=True, metavar='PATH', help='infrared image, or folder of them')
-    parser.add_argument('--vi', required=True, metavar='PATH', help='visible image, or folder of them (same names)')
+    parser.add_argument('--ir', required=True, metavar='PATH', help='infrared image, folder of them, or video')
+    parser.add_argument(
+        '--vi', required=True, metavar='PATH', help='visible image, folder of them (same names), or video'
+    )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU, if there is one)')
     parser.add_argument('--batch-size', type=int, default=1, help='pairs per pass (default: 1)')
@@ -106,6 +111,20 @@ def range_of(words: list[str] | None) -> str | tuple[float, ...] | None:
         raise ValueError(f"--ir-range takes 'auto', 'dtype' or two numbers, got {' '.join(words)!r}") from error
 
 
+def fuse_videos(fuse: FusionInferencer, args: argparse.Namespace) -> None:
+    """Fuse two videos, and tell what was written.
+
+    Raises:
+        ValueError: Only one of the two is a video, or an option is of pictures.
+    """
+    if not (is_video(args.ir) and is_video(args.vi)):
+        raise ValueError(f'one is a video and the other is none: --ir {args.ir}, --vi {args.vi}')
+    if args.metrics is not None or args.skip_errors:
+        raise ValueError('--metrics and --skip-errors are for images; take the frames as files')
+    found = fuse_video(fuse, args.ir, args.vi, args.out, args.save or ('fused',))
+    print(f'wrote {found["frames"]} frames, {found["rate"]:g} a second, to {", ".join(map(str, found["files"]))}')
+
+
 def report(results: dict, out: Path, save: Sequence[str]) -> None:
     """Tell what was written, measured and left out."""
     number = len(results['names'])
@@ -154,6 +173,9 @@ def main(argv: list[str] | None = None) -> int:
             tile=args.tile,
             tile_overlap=args.tile_overlap,
         )
+        if is_video(args.ir) or is_video(args.vi):
+            fuse_videos(fuse, args)
+            return 0
         results = fuse(
             ir=args.ir,
             vi=args.vi,

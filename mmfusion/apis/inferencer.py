@@ -208,7 +208,7 @@ class FusionInferencer:
         self, items: list[dict], batch_size: int, show_bar: bool, errors: list[tuple[str, str]] | None
     ) -> Iterator[tuple[str, torch.Tensor, SegDataSample]]:
         """Name, input as it left the pipeline and prediction of every pair; what cannot be read goes to the errors."""
-        for start in _counted(range(0, len(items), batch_size), show_bar):
+        for start in progress(range(0, len(items), batch_size), show_bar):
             packed = []
             for item in items[start : start + batch_size]:
                 try:
@@ -343,7 +343,19 @@ def _folders_of(items: list[dict]) -> list[str]:
     return [os.path.dirname(path) for path in paths]
 
 
-def _counted(starts: range, show_bar: bool) -> Iterable[int]:
-    """The numbers as they are, with a bar on standard error where somebody sees it."""
+def progress(starts: range, show_bar: bool) -> Iterable[int]:
+    """The numbers as they are, with a bar on standard error where somebody sees it.
+
+    Args:
+        starts (range): What is counted.
+        show_bar (bool): False for no bar anywhere.
+
+    Returns:
+        Iterable[int]: The same numbers.
+
+    Examples:
+        >>> list(progress(range(3), show_bar=False))
+        [0, 1, 2]
+    """
     console = Console(stderr=True)
     return track(starts, 'fusing', console=console, transient=True, disable=not (show_bar and console.is_terminal))

@@ -13,6 +13,7 @@ from .color import merge_luminance
 from .fusion import FusionResult
 from .segmentors.equal_sizes import in_equal_sizes
 from .segmentors.fused_prediction import attach_fusion
+from .segmentors.fusion_losses import fusion_losses
 from .segmentors.pair import Pair
 
 _PREPROCESSOR = dict(type='mmfusion.FusionDataPreProcessor')
@@ -138,14 +139,7 @@ class FusionModel(BaseModel):
             raise ValueError(
                 f'{type(self.fusion).__name__} has nothing to learn: it fuses by a rule, and is used without training'
             )
-        terms: dict[str, Tensor] = {}
-        if self.loss_fusion is not None:
-            # A gate must not choose the weights that make its own loss small.
-            weights = result.weight_ir.detach(), result.weight_vi.detach()
-            terms.update(self.loss_fusion(result.fused, pair.ir, pair.luminance, *weights))
-        if self.loss_gradient is not None:
-            terms.update(self.loss_gradient(result.fused, pair.ir, pair.luminance))
-        return {f'fusion.{name}': value for name, value in terms.items()}
+        return fusion_losses(result, pair, self.loss_fusion, self.loss_gradient)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:

@@ -52,7 +52,7 @@ def test_calls(fuse, name):
 
 
 CONSTRUCTIONS = {
-    'no config': (dict(config_or_name=None), ['NoneType']),
+    'no config': (dict(checkpoint='model.pth'), ['model.pth needs the config']),
     'a number': (dict(config_or_name=3), ['int']),
     'unknown name': (dict(config_or_name='uaafuson'), ["'uaafuson'", 'closest']),
     'unknown device': (dict(config_or_name=CONFIG, device='tpu9'), ["'tpu9'"]),

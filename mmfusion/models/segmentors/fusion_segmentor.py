@@ -23,6 +23,7 @@ from .build import build_refiner, build_segmentor, refuse_blind_attention, segme
 from .equal_sizes import in_equal_sizes
 from .finite import FiniteWatch
 from .fused_prediction import attach_fusion, padding_mask
+from .fusion_losses import fusion_losses
 from .head_output import HeadOutput, refined_losses, without_empty
 from .iterations import IterationCounter
 from .pair import Pair
@@ -284,7 +285,7 @@ class FusionSegmentor(AttributedReading):
         else:
             losses.update(self._teach(result.gate, pair, labels))
         if result.fused.requires_grad:  # A fixed rule has nothing to learn.
-            losses.update(self._fusion_losses(result, pair))
+            losses.update(fusion_losses(result, pair, self.loss_fusion, self.loss_gradient))
         return losses
 
     def _teach(self, gate: GateOutput, pair: Pair, labels: Tensor) -> dict[str, Tensor]:
@@ -294,16 +295,6 @@ class FusionSegmentor(AttributedReading):
             return {}
         self.last_evidence = self._joint_evidence(pair, labels)
         return {f'fusion.{name}': value for name, value in self.loss_gate(gate, self.last_evidence).items()}
-
-    def _fusion_losses(self, result: FusionResult, pair: Pair) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = {}
-        if self.loss_fusion is not None:
-            # A gate must not choose the weights that make its own loss small.
-            weights = result.weight_ir.detach(), result.weight_vi.detach()
-            terms.update(self.loss_fusion(result.fused, pair.ir, pair.luminance, *weights))
-        if self.loss_gradient is not None:
-            terms.update(self.loss_gradient(result.fused, pair.ir, pair.luminance))
-        return {f'fusion.{name}': value for name, value in terms.items()}
 
     def _segmentation_losses(
         self, image: Tensor, result: FusionResult, pair: Pair, data_samples: list[SegDataSample]

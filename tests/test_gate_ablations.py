@@ -28,10 +28,11 @@ CHANGES = {
     'fused': ('model.reads',),
     'dropout': ('model.sensor_dropout',),
 }
-# Likewise, of the recipe for real pairs with a backbone for each sensor, which sees no iterate that attribution could
-# attend to.
-OF_VIEWS = {name: CHANGES[name] for name in ('untaught', 'even', 'dropout')}
+# Likewise, of the recipe for real pairs with a backbone for each sensor. Nothing teaches its gate, and it sees no
+# iterate that attribution could attend to.
+OF_VIEWS = {name: CHANGES[name] for name in ('even', 'dropout')}
 OF_VIEWS['attribution'] = CHANGES['even']
+OF_VIEWS['taught'] = ('model.loss_gate', 'model.teach_interval')
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +109,8 @@ def test_views_differ_in_what_is_read(data):
         for name in ('uaafusion/uaafusion', 'uaafusion/uaafusion-views', 'baselines/two-backbones')
     )
     changed = differing_keys(flatten(pair.to_dict()), flatten(views.to_dict()))
-    assert all(key.startswith(('model.reads', 'model.teach_interval')) for key in changed), changed
+    assert all(key.startswith(('model.reads', 'model.loss_gate')) for key in changed), changed
+    assert views.model.loss_gate is None
     assert views.model.reads == baseline.model.reads
 
 

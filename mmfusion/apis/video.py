@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -83,14 +83,13 @@ class FrameWriter:
         self._writer.write(np.ascontiguousarray(frame))
 
 
-@contextmanager
-def _opened(path: str | os.PathLike, name: str) -> Iterator[mmcv.VideoReader]:
+def _open(path: str | os.PathLike, name: str) -> mmcv.VideoReader:
     if not Path(path).is_file():
         raise FileNotFoundError(f'{name}: there is no video {path}')
     reader = mmcv.VideoReader(os.fspath(path))
     if not reader.opened or not len(reader):
         raise ValueError(f'{name}: {path} is no video that OpenCV can read')
-    yield reader
+    return reader
 
 
 def fuse_video(
@@ -121,28 +120,30 @@ def fuse_video(
     Raises:
         FileNotFoundError: A video does not exist.
         OSError: A file cannot be written.
-        ValueError: A file is no video, the videos differ in length, or there is nothing of that kind.
+        ValueError: A file is no video or ends early, the videos differ in length, or there is nothing of that kind.
     """
     kinds_to_save(save, fuse.model.num_classes)
     unknown = [kind for kind in save if kind not in KINDS]
     if unknown:
         raise ValueError(f'of a video {", ".join(KINDS)} can be written, not {", ".join(unknown)}')
+    infrared, visible = _open(ir, 'ir'), _open(vi, 'vi')
+    if len(infrared) != len(visible):
+        raise ValueError(
+            f'the infrared video has {len(infrared)} frames, the visible one {len(visible)}; cut them to the same'
+        )
+    rate = float(visible.fps)
+    rate = rate if math.isfinite(rate) and rate > 0 else _USUAL_RATE
+    files = {kind: Path(out_dir) / f'{kind}{suffix}' for kind in save}
     with ExitStack() as stack:
-        infrared, visible = (stack.enter_context(_opened(path, name)) for path, name in ((ir, 'ir'), (vi, 'vi')))
-        if len(infrared) != len(visible):
-            raise ValueError(
-                f'the infrared video has {len(infrared)} frames, the visible one {len(visible)}; cut them to the same'
-            )
-        rate = float(visible.fps)
-        rate = rate if math.isfinite(rate) and rate > 0 else _USUAL_RATE
-        files = {kind: Path(out_dir) / f'{kind}{suffix}' for kind in save}
         writers = {kind: stack.enter_context(FrameWriter(path, rate)) for kind, path in files.items()}
-        for _ in progress(range(len(visible)), show_bar):
-            found = fuse(ir=infrared.read(), vi=visible.read())
+        for number in progress(range(len(visible)), show_bar):
+            frames = infrared.read(), visible.read()
+            if frames[0] is None or frames[1] is None:
+                raise ValueError(f'frame {number} of {len(visible)} cannot be read; what is before it is written')
+            found = fuse(ir=frames[0], vi=frames[1])
             for kind, writer in writers.items():
                 writer.write(_DRAW[kind](found))
-        number = len(visible)
-    return dict(frames=number, rate=rate, files=list(files.values()))
+    return dict(frames=len(visible), rate=rate, files=list(files.values()))
 
 
 def _overlay(found: dict) -> np.ndarray:

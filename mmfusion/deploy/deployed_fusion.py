@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from mmfusion.models import FusionDataPreProcessor, FusionModel, FusionResult, FusionSegmentor
-from mmfusion.models.color import merge_luminance
 from mmfusion.models.segmentors.pair import Pair
 
 from .any_size import replace_layers
@@ -101,7 +100,7 @@ class DeployedFusion(nn.Module):
         inputs = self._prepare(pair, height, width)
         parts = Pair.split(inputs)
         result = self.fusion(parts.ir, parts.luminance)
-        image = merge_luminance(result.fused, parts.chroma) if self.color == 'rgb' else result.fused
+        image = parts.colored(result.fused, self.color)
         outputs = [image, result.weight_ir]
         if self.model is not None:
             outputs.append(self._segment(inputs, image, result))

@@ -9,17 +9,15 @@ from torch import Tensor, nn
 
 from mmfusion.registry import MODELS
 
-from .color import merge_luminance
 from .fusion import FusionResult
 from .segmentors.equal_sizes import in_equal_sizes
 from .segmentors.fused_prediction import attach_fusion
 from .segmentors.fusion_losses import fusion_losses
-from .segmentors.pair import Pair
+from .segmentors.pair import COLORS, Pair
 
 _PREPROCESSOR = dict(type='mmfusion.FusionDataPreProcessor')
 _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
 _LOSS_GRADIENT = dict(type='mmfusion.JointGradientLoss')
-COLORS = ('rgb', 'gray')
 
 
 @MODELS.register_module()
@@ -117,8 +115,7 @@ class FusionModel(BaseModel):
 
     def _fuse(self, pair: Pair) -> tuple[Tensor, FusionResult]:
         result = self.fusion(pair.ir, pair.luminance)
-        image = merge_luminance(result.fused, pair.chroma) if self.color == 'rgb' else result.fused
-        return image, result
+        return pair.colored(result.fused, self.color), result
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> dict[str, Tensor]:
         """Losses of the fusion.

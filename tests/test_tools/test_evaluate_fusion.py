@@ -156,4 +156,4 @@ def test_real_training(load_tool, split_config, split_data, tmp_path, plain_conf
     for method in ('labels', 'black'):
         record = json.loads((tmp_path / f'work/{method}_unet_3_tiny-32x48_s0/comparison.json').read_text())
         found[method] = record['results']['test']['mIoU']
-    assert found['labels'] > found['black'] + 15
+    assert found['labels'] > found['black'] + 20

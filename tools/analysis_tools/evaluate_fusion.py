@@ -19,6 +19,7 @@ Examples:
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from mmengine.config import Config
@@ -131,15 +132,18 @@ def plan(args: argparse.Namespace, cfg: Config, images: list[FusedFolder], pairs
         write_config(on_fused_images(cfg, fused, pairs, folder / 'pairs'), fused.name, args.segmentor, folder)
         for fused in images
     ]
-    entries = find_entries([*map(str, configs), *args.others])
-    baselines = {entry.method for entry in entries if entry.is_baseline} | set(args.rules)
-    entries = find_entries([*map(str, configs), *args.others], sorted(baselines))
     runs = []
-    for entry in entries:
+    for found in find_entries([*map(str, configs), *args.others]):
+        entry = replace(found, is_baseline=found.is_baseline or found.method in args.rules)
         roots = {entry.field: args.data_root} if args.data_root and entry.path not in configs else {}
         options = [] if entry.path in configs else args.cfg_options
         runs += plan_runs([entry], args.seeds, args.work_dir, options, roots)
-    return sorted(runs, key=lambda run: args.seeds.index(run.seed))
+
+    def order(run: PlannedRun) -> tuple[int, bool, bool]:
+        # Seed by seed, so that an evaluation that is stopped early has something of every method; rules first.
+        return args.seeds.index(run.seed), not run.entry.is_baseline, run.entry.path not in configs
+
+    return sorted(runs, key=order)
 
 
 def qualities(args: argparse.Namespace, images: list[FusedFolder], pairs: list[PairFolder]) -> list[Quality]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..fusion_quality import Quality, measure
 from ..report_files import json_text, write_text
 from .fused_folder import FusedFolder
-from .pair_folders import PairFolder
+from .pair_folders import PairFolder, sources_digest
 
 
 def _from_file(item: dict, pair: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def image_quality(fused: FusedFolder, pairs: Sequence[PairFolder], metrics: Sequ
         fused (FusedFolder): The images, 8 bit.
         pairs (Sequence[PairFolder]): Those that count, such as those of the test.
         metrics (Sequence[str]): Out of ``mmfusion.evaluation.FUSION_METRICS``.
-        cache (Path): JSON file of an earlier call; what it has of the same images is not measured again.
+        cache (Path): JSON file of an earlier call; what it has of the same images and pairs is not measured again.
 
     Returns:
         Quality: One value for each metric, the mean over the pairs.
@@ -47,7 +47,7 @@ def image_quality(fused: FusedFolder, pairs: Sequence[PairFolder], metrics: Sequ
         for folder in pairs
         for stem, item in folder.pairs.items()
     ]
-    counted = dict(digest=fused.digest(), pairs=[str(item['fused_path']) for item in items])
+    counted = dict(fused=fused.digest(), sources=sources_digest(pairs))
     known = _known(cache, counted)
     missing = [name for name in metrics if name not in known]
     if missing:

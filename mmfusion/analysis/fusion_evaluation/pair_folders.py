@@ -1,5 +1,6 @@
 """The pairs that a config trains and evaluates on, folder by folder."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,24 @@ def _read(key: str, options: dict) -> PairFolder:
         relative = Path(os.path.relpath(item['vi_path'], dataset.data_prefix['vi_path'])).as_posix()
         pairs[stem_of(relative, dataset.vi_suffix) or relative] = {key: item[key] for key in ('vi_path', 'ir_path')}
     return PairFolder(key, dict(dataset.data_prefix), pairs)
+
+
+def sources_digest(folders: Sequence[PairFolder]) -> str:
+    """Changes when the pairs do: their names, places, sizes in bytes or times.
+
+    Args:
+        folders (Sequence[PairFolder]): Of :func:`pair_folders`.
+
+    Returns:
+        str: 16 hexadecimal digits.
+    """
+    found = hashlib.sha256()
+    for folder in folders:
+        for name, item in folder.pairs.items():
+            status = [os.stat(item[key]) for key in ('vi_path', 'ir_path')]
+            places = [os.path.abspath(item[key]) for key in ('vi_path', 'ir_path')]
+            found.update(repr((name, places, [(each.st_size, each.st_mtime_ns) for each in status])).encode())
+    return found.hexdigest()[:16]
 
 
 def split_names(folders: Sequence[PairFolder]) -> dict[Path, list[str]]:

@@ -1,6 +1,7 @@
 """Fused images of fixed rules, as files: what everybody's method is compared with, in the same way."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,11 @@ from torch import Tensor
 from mmfusion.datasets import LoadPairFromFile, PackFusionInputs
 
 from ..fusion_quality import RULES, Fuse, by_rule
+from ..report_files import write_text
 from .fused_folder import FusedFolder, find_fused
-from .pair_folders import PairFolder, split_names
+from .pair_folders import PairFolder, sources_digest, split_names
+
+_SOURCES = 'sources.txt'
 
 
 def _visible(item: dict, pair: Tensor) -> Tensor:
@@ -36,14 +40,13 @@ def rule_fusions() -> dict[str, Fuse]:
     return {**{name: by_rule(rule()) for name, rule in RULES.items()}, 'visible': _visible, 'infrared': _infrared}
 
 
-def write_by_rule(name: str, root: Path, pairs: Sequence[PairFolder], anew: bool = False) -> FusedFolder:
-    """Fuse all pairs of a config by a rule.
+def write_by_rule(name: str, root: Path, pairs: Sequence[PairFolder]) -> FusedFolder:
+    """Fuse all pairs of a config by a rule, unless that was done already, of the same pairs and to the end.
 
     Args:
         name (str): Of :func:`rule_fusions`.
         root (Path): Where to; PNG files in a sub-folder for each split.
         pairs (Sequence[PairFolder]): Of :func:`~.pair_folders.pair_folders`.
-        anew (bool): Also where all images are there already.
 
     Returns:
         FusedFolder: The images.
@@ -55,17 +58,17 @@ def write_by_rule(name: str, root: Path, pairs: Sequence[PairFolder], anew: bool
     fusions = rule_fusions()
     if name not in fusions:
         raise ValueError(f'no rule is called {name!r}; there are {", ".join(fusions)}')
-    if not anew:
-        try:
+    done, sources = root / _SOURCES, sources_digest(pairs)
+    if done.is_file() and done.read_text('utf-8') == sources:
+        with suppress(FileNotFoundError):  # Somebody removed one.
             return find_fused(name, root, pairs)
-        except FileNotFoundError:
-            pass  # Nothing yet, or a part of it.
     load, pack = LoadPairFromFile(), PackFusionInputs()
     splits = split_names(pairs)
     for folder in pairs:
         for stem, item in folder.pairs.items():
             pair = pack(load(dict(item, seg_fields=[])))['inputs']
             _write(root / splits[folder.visible][-1] / f'{stem}.png', fusions[name](item, pair))
+    write_text(done, sources)
     return find_fused(name, root, pairs)
 
 

@@ -37,7 +37,7 @@ class MethodPictures:
     method: str
     fused: str = ''
     prediction: str = ''
-    """Data URIs; empty where there is a problem."""
+    """Data URIs; empty where there is a problem, the prediction also of a model without classes."""
     seed: int | None = None
     problem: str = ''
 
@@ -228,7 +228,7 @@ class GalleryMaker:
         for scene, pictures in zip(scenes, made):
             if first:
                 _show_inputs(scene, pictures, inferencer.palette)
-            prediction = data_uri(colorize_labels(pictures['prediction'], inferencer.palette), exact=True)
+            prediction = _classes_uri(pictures['prediction'], inferencer.palette)
             scene.methods.append(MethodPictures(method, data_uri(pictures['fused']), prediction, run.seed))
         if first:
             gallery.scenes = scenes
@@ -252,8 +252,12 @@ class GalleryMaker:
 
 def _show_inputs(scene: Scene, pictures: Mapping[str, np.ndarray], palette: Sequence[Sequence[int]]) -> None:
     scene.visible, scene.infrared = data_uri(pictures['visible']), data_uri(pictures['infrared'])
-    if pictures['label'] is not None:
-        scene.label = data_uri(colorize_labels(pictures['label'], palette), exact=True)
+    scene.label = _classes_uri(pictures['label'], palette)
+
+
+def _classes_uri(ids: np.ndarray | None, palette: Sequence[Sequence[int]]) -> str:
+    """A label map; empty where there is none, as of a fusion without a segmentor."""
+    return '' if ids is None or not palette else data_uri(colorize_labels(ids, palette), exact=True)
 
 
 def _names(dataset: BaseDataset, numbers: Sequence[int]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mmfusion.apis import config_names
 from mmfusion.engine.latest_checkpoint import POINTER
 
-from ..comparison.entries import Entry, read_entry
+from ..comparison.entries import BASELINE_FOLDER, Entry, read_entry
 from ..comparison.processes import last_lines
 from ..comparison.records import RECORD, Record, read_record
 from ..comparison.training import LOG
@@ -196,7 +196,7 @@ def find_entry(
     except ValueError:
         kind = str((config or {}).get('test_dataloader.dataset.type', 'data'))
         dataset = kind.rpartition('.')[2].removesuffix('Dataset') or kind
-        is_baseline = path.parent.name == 'baselines' if baselines is None else name in baselines
+        is_baseline = path.parent.name == BASELINE_FOLDER if baselines is None else name in baselines
         return Entry(path, name, '', dataset, '', is_baseline)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmfusion.attribution import Attribution, Evidence
 
-from ..color import merge_luminance, split_luminance
+from ..color import split_luminance
 from ..fusion import FusionResult
 from ..head_scores import gives_masses, logits_of_masses, steady_bases
 from ..normalization import Normalization
@@ -178,7 +178,7 @@ class AttributedReading(BaseSegmentor):
         """The segmentor as a function of the fused luminance of this batch, the pair being what it is."""
 
         def prepare(luminance: Tensor) -> Tensor:
-            image = merge_luminance(luminance, pair.chroma) if self.color == 'rgb' else luminance
+            image = pair.colored(luminance, self.color)
             return self.compose(Inputs(pair.visible, pair.ir, luminance, image, torch.full_like(pair.ir, 0.5)))
 
         return SegmentorScorer(

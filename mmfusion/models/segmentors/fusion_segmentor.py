@@ -13,7 +13,6 @@ from mmfusion.attribution.label_regions import refuse_unknown_labels
 from mmfusion.deprecation import warn_deprecated
 from mmfusion.registry import MODELS
 
-from ..color import merge_luminance
 from ..fusion import FusionResult
 from ..fusion.gate import GateOutput
 from ..reading import Reading, silence
@@ -26,7 +25,7 @@ from .fused_prediction import attach_fusion, padding_mask
 from .fusion_losses import fusion_losses
 from .head_output import HeadOutput, refined_losses, without_empty
 from .iterations import IterationCounter
-from .pair import Pair
+from .pair import COLORS, Pair
 from .recipe import pair_preprocessor
 from .source_losses import source_weight, with_sources
 from .weight_names import OwnNames
@@ -35,7 +34,6 @@ from .weight_names import OwnNames
 _LOSS_FUSION = dict(type='mmfusion.AttributionFusionLoss')
 _LOSS_GRADIENT = dict(type='mmfusion.JointGradientLoss')
 _LOSS_GATE = dict(type='mmfusion.GateLoss')
-COLORS = ('rgb', 'gray')
 TRAIN_LABELS = ('given', 'predicted')
 
 
@@ -235,8 +233,7 @@ class FusionSegmentor(AttributedReading):
             result = self.fusion(
                 pair.ir, pair.luminance, self._iterate_scorer(pair, source), strength=strength, evidence=evidence
             )
-        image = merge_luminance(result.fused, pair.chroma) if self.color == 'rgb' else result.fused
-        return image, result
+        return pair.colored(result.fused, self.color), result
 
     # Steps ---------------------------------------------------------------------------------------------------------
     def train_step(self, data: dict | tuple | list, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:

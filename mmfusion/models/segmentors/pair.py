@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..color import split_luminance
+from ..color import merge_luminance, split_luminance
+
+COLORS = ('rgb', 'gray')
+"""Whether a fused image has the chroma of the visible one."""
 
 
 @dataclass
@@ -46,3 +49,15 @@ class Pair:
                 f'{tuple(inputs.shape)}'
             )
         return cls(inputs[:, :3], inputs[:, 3:], *split_luminance(inputs[:, :3]))
+
+    def colored(self, luminance: Tensor, color: str) -> Tensor:
+        """A fused image as it is shown and segmented.
+
+        Args:
+            luminance (Tensor): Fused luminance (B, 1, H, W) in [0, 1].
+            color (str): One of :data:`COLORS`.
+
+        Returns:
+            Tensor: (B, 3, H, W) with the chroma of the visible image, or the luminance itself.
+        """
+        return merge_luminance(luminance, self.chroma) if color == 'rgb' else luminance

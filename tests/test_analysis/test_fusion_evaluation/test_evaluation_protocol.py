@@ -167,11 +167,15 @@ def test_rules_are_written_once(split_config, split_data, tmp_path):
     path.write_bytes(b'kept')
     write_by_rule('average', tmp_path / 'fused', pairs)
     assert path.read_bytes() == b'kept'
-    (tmp_path / 'fused/train/003.png').unlink()  # Interrupted: all anew.
+    (tmp_path / 'fused/train/003.png').unlink()  # Not complete: all anew.
     write_by_rule('average', tmp_path / 'fused', pairs)
     assert cv2.imread(str(path)) is not None
-    path.write_bytes(b'kept')
-    write_by_rule('average', tmp_path / 'fused', pairs, anew=True)
-    assert cv2.imread(str(path)) is not None
+    path.write_bytes(b'of other pairs')
+    source = split_data / 'test/vi/000.png'
+    assert cv2.imwrite(str(source), 255 - cv2.imread(str(source)))
+    write_by_rule('average', tmp_path / 'fused', pairs)
+    ir = cv2.imread(str(split_data / 'test/ir/000.png'), 0).astype(float)
+    expected = (luminance(cv2.imread(str(source)).astype(float)) + ir) / 2
+    assert np.abs(luminance(cv2.imread(str(path)).astype(float)) - expected).mean() < 1.5
     with pytest.raises(ValueError, match="no rule is called 'mean'; there are average, maximum"):
         write_by_rule('mean', tmp_path / 'fused', pairs)

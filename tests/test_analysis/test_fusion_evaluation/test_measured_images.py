@@ -46,7 +46,7 @@ def test_as_by_hand(measured, split_data, tmp_path):
     assert {name: values[0] for name, values in quality.figures.items()} == pytest.approx(expected, abs=2e-3)
 
 
-def test_once_and_again_where_images_changed(measured, tmp_path, monkeypatch):
+def test_once_and_again_where_images_changed(measured, split_data, tmp_path, monkeypatch):
     first = measured().figures
     place = 'mmfusion.analysis.fusion_evaluation.measured_images.measure'
     with monkeypatch.context() as patch:
@@ -56,6 +56,10 @@ def test_once_and_again_where_images_changed(measured, tmp_path, monkeypatch):
     path = tmp_path / 'fused/test/000.png'
     assert cv2.imwrite(str(path), cv2.imread(str(path)) // 2)
     assert measured().figures['EN'] != first['EN']
+    before = measured().figures['SCD']
+    source = split_data / 'test/ir/000.png'
+    assert cv2.imwrite(str(source), 255 - cv2.imread(str(source), 0))
+    assert measured().figures['SCD'] != before  # Of other pairs.
     (tmp_path / 'cache.json').write_text('{"half a')
     assert measured().figures['EN'] != first['EN']
 

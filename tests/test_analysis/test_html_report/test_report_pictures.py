@@ -6,10 +6,12 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
-from mmfusion.analysis.html_report import GalleryMaker, choose_pairs, data_uri, gather
+from mmfusion.analysis.html_report import GalleryMaker, build_page, choose_pairs, data_uri, gather
 from mmfusion.apis import FusionInferencer
+from mmfusion.models import FusionModel
 from mmfusion.visualization import colorize_labels
 
 FIGURES = {'mIoU': 50.0}
@@ -37,6 +39,27 @@ def trained(write_run, paired_config, random_checkpoint, tmp_path):
         shutil.copy(config, folder / f'{method}_unet_20_cwfid-32x48.py')
         shutil.copy(checkpoint, folder / 'iter_20.pth')
     return folder.parent
+
+
+def test_a_fusion_without_a_segmentor(trained, write_run):
+    """Its fused images stand beside those of the others; there is no prediction to show."""
+    folder = write_run('alone_unet_20_cwfid-32x48', 1, {'fusion/EN': 5.0})
+    cfg = Config.fromfile(trained / 'ours_unet_20_cwfid-32x48_s1/ours_unet_20_cwfid-32x48.py')
+    fusion = dict(type='UAAFusion', weights='gate', gate=dict(type='SalienceGate'), num_stages=1, channels=2)
+    cfg.model = dict(type='FusionModel', fusion=fusion)
+    cfg.dump(folder / 'alone_unet_20_cwfid-32x48.py')
+    torch.save(dict(state_dict=FusionModel(fusion).state_dict()), folder / 'iter_20.pth')
+    study = gather([trained])
+    gallery = GalleryMaker(study, 2, device='cpu').make('cwfid')
+    assert gallery.without == {}
+    for scene in gallery.scenes:
+        shown = {found.method: found for found in scene.methods}
+        assert shown['alone'].prediction == ''
+        assert shown['ours'].prediction
+        assert shown['alone'].fused not in ('', shown['ours'].fused)
+    page = build_page(study, 'Runs', 'report.py', [gallery]).render()
+    assert 'Prediction of ours for' in page
+    assert 'Prediction of alone for' not in page
 
 
 def test_pictures_are_those_of_the_inferencer(trained, tmp_path):

@@ -42,7 +42,7 @@ def test_checkpoint_of_a_folder_that_moved(work):
         (folder / f'iter_{number}.pth').touch()
     (folder / 'best_mIoU_iter_200.pth').touch()
     assert read_report_run(folder).checkpoint.name == 'iter_100.pth'  # By number, not by name.
-    (folder / 'last_checkpoint').write_text('/elsewhere/work/iter_20.pth')
+    (folder / 'last_checkpoint').write_text('/elsewhere/iter_20.pth')
     assert read_report_run(folder).checkpoint == folder / 'iter_20.pth'
 
 

@@ -46,6 +46,20 @@ def test_losses_by_hand(make_batch):
     assert sorted(FusionModel(LEARNS, loss_fusion=None).loss(inputs)) == ['fusion.loss_grad']
 
 
+@pytest.mark.parametrize(
+    ('options', 'terms'),
+    [(dict(loss_gradient=None), ('loss_ir', 'loss_vi')), (dict(loss_fusion=None), ('loss_grad',))],
+    ids=['distances', 'gradients'],
+)
+def test_every_term_teaches_the_unfolding(make_batch, options, terms):
+    model = FusionModel(LEARNS, **options)
+    losses = model.loss(make_batch()[0])
+    assert sorted(losses) == [f'fusion.{term}' for term in terms]
+    for loss in losses.values():
+        gradients = torch.autograd.grad(loss, list(model.fusion.unfolding.parameters()), retain_graph=True)
+        assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
 def test_training_makes_the_loss_small(make_batch):
     torch.manual_seed(0)
     model = FusionModel(dict(LEARNS, head=dict(residual=False))).train()

@@ -19,8 +19,8 @@ COMMANDS = [
 
 
 def test_there_is_something_to_run():
-    assert len(CONFIGS) == 3
-    assert len(COMMANDS) == 12
+    assert len(CONFIGS) == 4
+    assert len(COMMANDS) == 14
     assert PAGE.count('```python') == len(CONFIGS)
 
 
@@ -68,5 +68,6 @@ def test_all_commands(load_tool, pair_folder, tmp_path, monkeypatch, forget_glob
         captured = capsys.readouterr()
         assert not code, f'{command}\n{captured.out[-2000:]}\n{captured.err[-3000:]}'
     assert len(list(Path('work_dirs/fused/test/fused').iterdir())) == 2
+    assert len(list(Path('data/mine/train/pseudo/labels').iterdir())) == 10
     assert '<table' in Path('work_dirs/report.html').read_text()
     assert Path('work_dirs/model.onnx').stat().st_size > 1e5

@@ -69,6 +69,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--tile-overlap', type=int, metavar='PIXELS', help='that neighbouring tiles share (default: 64, or half a tile)'
     )
+    parser.add_argument(
+        '--min-confidence',
+        type=float,
+        metavar='P',
+        help='the least probability of pixels that keep their class; others get 255, no class: for labels to train on',
+    )
     parser.add_argument('--allow-unpaired', action='store_true', help='leave out images that have no partner')
     parser.add_argument(
         '--skip-errors',
@@ -172,6 +178,7 @@ def main(argv: list[str] | None = None) -> int:
             align=args.align,
             tile=args.tile,
             tile_overlap=args.tile_overlap,
+            min_confidence=args.min_confidence,
         )
         if is_video(args.ir) or is_video(args.vi):
             fuse_videos(fuse, args)

@@ -22,6 +22,7 @@ from mmfusion.evaluation import FusionMetric
 from mmfusion.models import FusionModel, FusionSegmentor
 from mmfusion.registry import DATASETS, MODELS
 
+from .confidence import check_confidence, leave_unsure
 from .configs import fusion_without_training, load_config
 from .inputs import Image, build_pipeline, dataset_config, is_folder, list_pairs
 from .output import ResultWriter, arrays_of
@@ -49,6 +50,8 @@ class FusionInferencer:
         tile (int, optional): Side in pixels of the tiles in which larger pairs are predicted, for images that do not
             fit into memory as a whole. What a network sees beyond a tile is lost; see :class:`~mmfusion.apis.Tiling`.
         tile_overlap (int, optional): Pixels that neighbouring tiles share. Default: 64, or half of a smaller tile.
+        min_confidence (float, optional): The least probability (softmax of the scores), in [0, 1], of pixels that keep
+            their class. All others get 255, no class: label maps that are to be trained on.
 
     Attributes:
         cfg (Config): The config.
@@ -83,6 +86,7 @@ class FusionInferencer:
         align: str | dict | None = None,
         tile: int | None = None,
         tile_overlap: int | None = None,
+        min_confidence: float | None = None,
     ) -> None:
         self.tiling = None if tile is None else Tiling.of(tile, tile_overlap)
         if config_or_name is None and checkpoint is not None:
@@ -101,6 +105,8 @@ class FusionInferencer:
             raise ValueError(
                 'stretch=True stretches an image by its own range, which tiles do not know; leave out tile'
             )
+        check_confidence(min_confidence, self.model.num_classes)
+        self.min_confidence = min_confidence
         self.model.to(self.device).eval()
 
     @staticmethod
@@ -146,7 +152,14 @@ class FusionInferencer:
             )
         weights = weights_for(self.model, content)
         self.model.load_state_dict({name: weights[name] for name in fit.fitting})
-        return (content.get('meta') or {}).get('dataset_meta') or {}
+        meta = (content.get('meta') or {}).get('dataset_meta') or {}
+        if meta.get('drawn'):
+            print_log(
+                f'the network of {path} was trained on drawn scenes: on photographs its classes are guesses',
+                'current',
+                logging.WARNING,
+            )
+        return meta
 
     def _warn_of_random_weights(self) -> None:
         learned = any(True for _ in self.model.fusion.parameters())
@@ -220,6 +233,8 @@ class FusionInferencer:
             if packed:
                 names, batch = zip(*packed)
                 for name, (pair, sample) in zip(names, self._predict(list(batch))):
+                    if self.min_confidence is not None:
+                        leave_unsure(sample, self.min_confidence)
                     yield name, pair, sample
 
     def _pack(self, item: dict) -> dict:

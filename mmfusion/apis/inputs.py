@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 
 from mmfusion.datasets import AlignPair, LoadPairFromFile, PairedSegDataset
+from mmfusion.datasets.paired_pipeline import paired_pipeline
 from mmfusion.datasets.transforms.load_pair import check_range, check_resize_to
 from mmfusion.registry import TRANSFORMS
 
@@ -90,7 +91,8 @@ def build_pipeline(
 ) -> Compose:
     """The test pipeline of a config, for pairs without labels.
 
-    Label loading is left out. A config whose dataset draws its pairs has no loading at all; it gets the default one.
+    Label loading is left out. A config whose dataset draws its pairs has no loading at all; it gets the default one. A
+    pipeline of mmseg's for single images is read as one for pairs, as the data sets do.
 
     Args:
         cfg (Config): With ``test_dataloader`` or ``test_pipeline``.
@@ -113,7 +115,8 @@ def build_pipeline(
     pipeline = dataset_config(cfg).get('pipeline') or cfg.get('test_pipeline')
     if not pipeline:
         raise ValueError('the config has no test pipeline: neither test_dataloader.dataset.pipeline nor test_pipeline')
-    transforms = [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline]
+    steps = paired_pipeline(pipeline, 'the test pipeline of the config')
+    transforms = [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps]
     # mmseg's and ours are subclasses of mmcv's.
     transforms = [transform for transform in transforms if not isinstance(transform, MMCVLoadAnnotations)]
     if not any(isinstance(transform, LoadPairFromFile) for transform in transforms):

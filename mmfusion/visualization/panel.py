@@ -97,6 +97,11 @@ def _weight_entries() -> list[tuple[str, Sequence[int]]]:
     return [(name, colorize_weights(np.array([[weight_ir]]))[0, 0].tolist()) for name, weight_ir in names]
 
 
+def _ignored_entry(ids: np.ndarray, num_classes: int) -> list[tuple[str, Sequence[int]]]:
+    """The key of pixels without a class, if there are any."""
+    return [('ignored', _IGNORED)] if ((ids < 0) | (ids >= num_classes)).any() else []
+
+
 def _side_by_side(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
     """Pictures of one size in a row, each under its title, and large enough for it."""
     sizes = {name: picture.shape[:2] for name, picture in pictures.items()}
@@ -145,8 +150,7 @@ def draw_pair(
     entries = list(zip(classes, palette))
     if label is not None:
         pictures['label'] = colorize_labels(label, palette)
-        if ((label < 0) | (label >= len(palette))).any():
-            entries.append(('ignored', _IGNORED))
+        entries += _ignored_entry(label, len(palette))
     row = _side_by_side(pictures)
     return np.vstack([row, _legend(row.shape[1], entries)]) if entries else row
 
@@ -190,6 +194,7 @@ def draw_overlay(
     mixed = (image * (1 - opacity) + colors * opacity).round().astype(np.uint8)
     picture = np.where(colors.any(axis=2, keepdims=True), mixed, image)
     there = [(classes[number], palette[number]) for number in np.unique(prediction) if number < len(classes)]
+    there += _ignored_entry(prediction, len(palette))
     return np.vstack([picture, _legend(picture.shape[1], there)])
 
 
@@ -237,4 +242,6 @@ def draw_panel(
     pictures.update({name: colorize_labels(found, palette) for name, found in ids.items()})
     row = _side_by_side(pictures)
     entries = [*zip(classes, palette)] if ids else []
+    for found in ids.values():
+        entries += [entry for entry in _ignored_entry(found, len(palette)) if entry not in entries]
     return np.vstack([row, _legend(row.shape[1], [*entries, *_weight_entries()])])

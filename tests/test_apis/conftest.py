@@ -1,7 +1,10 @@
 """What the tests of the inferencer share."""
 
+import logging
+
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from mmfusion.apis import FusionInferencer
 from mmfusion.registry import MODELS
@@ -43,3 +46,16 @@ def checkpoint(model_config, tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def warnings():
+    """Messages of mmengine's logger."""
+    records = []
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            records.append(record.getMessage())
+
+    MMLogger.get_current_instance().addHandler(Keep(logging.WARNING))
+    return records

@@ -1,17 +1,17 @@
 """Which weights and classes FusionInferencer takes, and what it refuses."""
 
-import logging
 import re
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from mmfusion.apis import FusionInferencer
+from mmfusion.apis.inputs import build_pipeline
 
 AVERAGE = dict(type='AverageFusion')
 
@@ -37,19 +37,6 @@ def test_checkpoint_of_another_architecture(config, checkpoint, unet_config, tmp
     torch.save([1, 2], tmp_path / 'broken.pth')
     with pytest.raises(ValueError, match=r'broken\.pth holds a list'):
         FusionInferencer(config(), tmp_path / 'broken.pth')
-
-
-@pytest.fixture
-def warnings():
-    """Messages of mmengine's logger."""
-    records = []
-
-    class Keep(logging.Handler):
-        def emit(self, record):
-            records.append(record.getMessage())
-
-    MMLogger.get_current_instance().addHandler(Keep(logging.WARNING))
-    return records
 
 
 def test_random_weights_are_told(config, checkpoint, warnings):
@@ -117,14 +104,22 @@ def test_configs_that_do_not_fuse(config, unet_config):
     with pytest.raises(ValueError, match='no model'):
         FusionInferencer(cfg)
     cfg = config()
-    cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
-    with pytest.raises(ValueError, match='single images by LoadImageFromFile'):
-        FusionInferencer(cfg)
     cfg.pop('test_dataloader')
     with pytest.raises(ValueError, match='no test pipeline'):
         FusionInferencer(cfg)
     cfg.test_pipeline = [dict(type='LoadPairFromFile'), dict(type='PackFusionInputs')]
     assert FusionInferencer(cfg).classes == ('0', '1', '2')
+
+
+def test_a_pipeline_of_mmseg_is_read_as_one_for_pairs(config, data):
+    cfg = config(AVERAGE)
+    wanted = FusionInferencer(cfg)(data / 'ir', data / 'vi')['fused']
+    steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+    cfg.test_dataloader.dataset.pipeline = steps
+    found = FusionInferencer(cfg)(data / 'ir', data / 'vi')['fused']
+    assert all(np.array_equal(one, other) for one, other in zip(found, wanted))
+    with pytest.raises(ValueError, match='single images by LoadImageFromFile'):
+        build_pipeline(dict(test_pipeline=[LoadImageFromFile()]))
 
 
 def test_devices(config):

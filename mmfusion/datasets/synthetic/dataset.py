@@ -72,6 +72,8 @@ class SyntheticThermalScenes(BaseSegDataset):
     METAINFO = dict(
         classes=('background', 'warm', 'printed', 'vehicle'),
         palette=[[90, 90, 90], [230, 60, 60], [240, 210, 40], [40, 140, 200]],
+        # Goes into checkpoints, so that who uses one on photographs is told.
+        drawn=True,
     )
 
     evidence = dict(background='both', warm='infrared', printed='visible', vehicle='both')

@@ -61,7 +61,10 @@ setup(
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
-        **{name: requirements(name) for name in ('onedl', 'upstream', 'pretrained', 'onnx', 'docs', 'tests-upstream')},
+        **{
+            name: requirements(name)
+            for name in ('onedl', 'upstream', 'pretrained', 'onnx', 'perceptual', 'docs', 'tests-upstream')
+        },
         # Tests build the documentation, and run what was exported.
         'tests': requirements('tests') + requirements('docs') + requirements('onnx'),
     },

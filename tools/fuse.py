@@ -97,7 +97,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='*',
         metavar='NAME',
         help=f'fusion metrics of every pair, and their means: names out of {", ".join(FUSION_METRICS)} (default: the '
-        'first twelve)',
+        'first twelve); LPIPS and PI need further packages',
     )
     add_common(parser)
     return parser.parse_args(argv)

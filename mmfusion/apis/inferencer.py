@@ -304,6 +304,7 @@ class FusionInferencer:
 
         Raises:
             FileNotFoundError: A file does not exist, or a folder has no images.
+            ModuleNotFoundError: A metric needs a package that is not installed; the message has the command.
             TypeError: An input is of the wrong type.
             ValueError: Pairs are incomplete, of two sizes or not readable; an argument is out of range; ``out_dir`` is
                 where the inputs are.

@@ -48,7 +48,7 @@ def test_formats(fuse, data, tmp_path, image_format):
         (dict(save=()), ValueError, 'one or more of fused, weights'),
         (dict(save=('fused', 'masks')), ValueError, "'masks'"),
         (dict(image_format='gif'), ValueError, "'gif'"),
-        (dict(metrics=('LPIPS',)), ValueError, 'LPIPS'),
+        (dict(metrics=('FID',)), ValueError, 'FID'),
     ],
 )
 def test_refusals(fuse, data, tmp_path, options, error, message):

@@ -169,7 +169,7 @@ def test_no_images_give_nan():
 @pytest.mark.parametrize(
     ('options', 'error', 'message'),
     [
-        (dict(metrics=('LPIPS',)), ValueError, 'LPIPS'),
+        (dict(metrics=('FID',)), ValueError, 'FID'),
         (dict(metrics='EN'), TypeError, 'sequence'),
         (dict(convention='paper'), ValueError, 'paper'),
         (dict(color='rgb'), ValueError, "'rgb'"),

@@ -300,7 +300,7 @@ def test_selection_keeps_order():
 @pytest.mark.parametrize(
     ('change', 'error', 'message'),
     [
-        (dict(metrics=('EN', 'LPIPS')), ValueError, r"\['LPIPS'\].*'Qabf'"),
+        (dict(metrics=('EN', 'FID')), ValueError, r"\['FID'\].*'Qabf'"),
         (dict(metrics='EN'), TypeError, 'sequence of names'),
         (dict(metrics=()), ValueError, 'at least one'),
         (dict(metrics=('EN', 'EN')), ValueError, 'each once'),

@@ -1,6 +1,7 @@
 """What tools/fuse.py writes and tells on request."""
 
 import csv
+import sys
 
 import cv2
 import numpy as np
@@ -45,6 +46,13 @@ def test_metrics_by_default(fuse, capsys):
     assert fuse('--metrics') == 1  # VIF needs larger images than these.
     assert 'VIF over four scales needs images of at least 41x41 pixels' in capsys.readouterr().err
     assert set(DEFAULT_METRICS) < set(FUSION_METRICS)
+
+
+def test_metrics_of_packages_that_are_not_there(fuse, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pyiqa', None)
+    assert fuse('--metrics', 'EN', 'PI') == 1
+    assert 'error: the metric PI needs pyiqa, not installed here: pip install pyiqa' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
 
 
 def test_errors_are_listed(fuse, tmp_path, capsys):

@@ -15,7 +15,7 @@ from .plots import IOU
 from .study import Study
 
 FUSION = 'fusion/'
-LOWER_IS_BETTER = ('MSE', 'Nabf', 'Qcv')
+LOWER_IS_BETTER = ('MSE', 'Nabf', 'Qcv', 'LPIPS', 'PI')
 """Fusion metrics of which less is better."""
 UNITS = {
     'EN': 'entropy, bits',
@@ -36,6 +36,8 @@ UNITS = {
     'MS-SSIM': 'structural similarity at five scales, mean over the sources',
     'Qcb': 'contrast as seen (Chen-Blum)',
     'Qcv': 'difference as seen (Chen-Varshney)',
+    'LPIPS': 'learned perceptual distance (AlexNet), mean over the sources',
+    'PI': 'perceptual index of the fused image: ((10 - Ma) + NIQE) / 2',
 }
 """What fusion metrics are by the convention 'original'."""
 

@@ -7,6 +7,7 @@ from .fmi import feature_mutual_information
 from .information import entropy, mutual_information, normalized_mutual_information
 from .nabf import fusion_artifacts
 from .perception import contrast_preservation, perceived_difference
+from .perceptual import NEEDED_PACKAGES, learned_perceptual_distance, perceptual_index, require_packages
 from .qabf import edge_preservation
 from .ssim import (
     fusion_multiscale_structural_similarity,
@@ -21,6 +22,7 @@ __all__ = [
     'CONVENTIONS',
     'DEFAULT_METRICS',
     'FUSION_METRICS',
+    'NEEDED_PACKAGES',
     'average_gradient',
     'check_metric_names',
     'contrast_preservation',
@@ -33,12 +35,15 @@ __all__ = [
     'fusion_multiscale_structural_similarity',
     'fusion_structural_similarity',
     'fusion_visual_information_fidelity',
+    'learned_perceptual_distance',
     'mean_squared_error',
     'multiscale_structural_similarity',
     'mutual_information',
     'normalized_mutual_information',
     'peak_signal_to_noise_ratio',
     'perceived_difference',
+    'perceptual_index',
+    'require_packages',
     'spatial_frequency',
     'standard_deviation',
     'structural_similarity',

@@ -14,6 +14,7 @@ from .fmi import feature_mutual_information
 from .information import entropy, mutual_information, normalized_mutual_information
 from .nabf import fusion_artifacts
 from .perception import contrast_preservation, perceived_difference
+from .perceptual import learned_perceptual_distance, perceptual_index, require_packages
 from .qabf import edge_preservation
 from .ssim import fusion_multiscale_structural_similarity, fusion_structural_similarity
 from .vif import fusion_visual_information_fidelity
@@ -67,6 +68,8 @@ FUSION_METRICS: dict[str, dict[str, _Metric]] = {
     'MS-SSIM': _both(_of_all(fusion_multiscale_structural_similarity)),
     'Qcb': {name: _of_all(contrast_preservation, convention=name) for name in CONVENTIONS},
     'Qcv': {name: _of_all(perceived_difference, convention=name) for name in CONVENTIONS},
+    'LPIPS': _both(_of_all(learned_perceptual_distance)),
+    'PI': _both(_of_fused(perceptual_index)),
 }
 """Metric name to convention to ``function(fused, ir, vi) -> (B,)``; ``list(FUSION_METRICS)`` are the names."""
 
@@ -87,6 +90,7 @@ def check_metric_names(metrics: Sequence[str], convention: str) -> tuple[str, ..
     Raises:
         TypeError: ``metrics`` is a single string.
         ValueError: A name or the convention is unknown, a name comes twice, or there is none.
+        ModuleNotFoundError: A metric needs a package that is not installed; the message has the command.
 
     Example:
         >>> check_metric_names(['EN', 'Qabf'], 'original')
@@ -104,6 +108,7 @@ def check_metric_names(metrics: Sequence[str], convention: str) -> tuple[str, ..
         )
     if convention not in CONVENTIONS:
         raise ValueError(f'unknown convention {convention!r}; known are {list(CONVENTIONS)}')
+    require_packages(names)
     return names
 
 
@@ -150,12 +155,17 @@ def fusion_metrics(
     MS-SSIM five scales, averaged over the sources
     Qcb     contrast as seen, Chen-Blum                   images stretched to 0..255 first
     Qcv     difference as seen, Chen-Varshney             stretched; zeros around the image
+    LPIPS   learned distance, averaged over the sources
+    PI      perceptual index of the fused image
     ======= ============================================= =====================================================
 
-    Nabf, Qcv and MSE are the better the lower they are, all others the higher.
+    The last two are computed by packages that have to be installed, and download weights once; see
+    :func:`learned_perceptual_distance` and :func:`perceptual_index`.
+
+    Nabf, Qcv, LPIPS, PI and MSE are the better the lower they are, all others the higher.
 
     Undefined figures are never NaN: a correlation with a constant image counts as 0, VIF of a source without structure
-    as 1, Qabf of sources without edges as 0. PSNR without error is infinite.
+    as 1, Qabf of sources without edges as 0. PSNR without error is infinite, and so is PI of an image without texture.
 
     Args:
         fused (Tensor): (B, 1, H, W), any float or integer dtype, in 0..255. Images in [0, 1] cannot be told from very
@@ -171,7 +181,9 @@ def fusion_metrics(
     Raises:
         TypeError: An image is no tensor, or bool or complex; ``metrics`` is a single string.
         ValueError: Unknown metric or convention; images of another rank or of different shapes, with NaN or infinite
-            values, outside 0..255, or smaller than a metric needs (SSIM 11, evaluator 7; VIF 41; MS-SSIM 176 pixels).
+            values, outside 0..255, or smaller than a metric needs (SSIM 11, evaluator 7; VIF 41; MS-SSIM 176; LPIPS 31;
+            PI 104 pixels).
+        ImportError, OSError: LPIPS or PI without what computes it; see there.
 
     Example:
         >>> ir = torch.arange(64.).view(1, 1, 8, 8)

@@ -63,7 +63,8 @@ class FusionMetric(BaseMetric):
     with NaN or infinite pixels has NaN figures, makes every mean NaN and is reported in the log.
 
     Args:
-        metrics (Sequence[str]): Names out of ``mmfusion.evaluation.FUSION_METRICS``. Default: the first twelve.
+        metrics (Sequence[str]): Names out of ``mmfusion.evaluation.FUSION_METRICS``. Default: the first twelve. 'LPIPS'
+            and 'PI' need further packages.
         convention (str): 'original' (each metric as its paper defines it) or 'evaluator' (the evaluator most papers
             use); see :func:`mmfusion.evaluation.fusion_metrics`. With 'evaluator' the fused image is rounded to 8 bits
             per channel first, as if it had been written to a file.
@@ -78,6 +79,7 @@ class FusionMetric(BaseMetric):
     Raises:
         TypeError: ``metrics`` is a single string.
         ValueError: Unknown metric, convention or colour handling.
+        ModuleNotFoundError: A metric needs a package that is not installed; the message has the command.
 
     Example:
         >>> metric = FusionMetric(metrics=('EN', 'MSE'))

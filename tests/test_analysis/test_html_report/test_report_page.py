@@ -10,7 +10,9 @@ from html_page import Page
 from mmfusion.analysis.comparison.costs import COSTS, Cost, CostReport
 from mmfusion.analysis.comparison.sheets import class_sheet, gain_sheet, score_sheet
 from mmfusion.analysis.html_report import build_page, find_costs, gather
+from mmfusion.analysis.html_report.figure_tables import LOWER_IS_BETTER, UNITS
 from mmfusion.analysis.html_report.pictures import Gallery, MethodPictures, Scene
+from mmfusion.evaluation import FUSION_METRICS
 
 SCORES, MARKED = 'mIoU in %, by method and data set', '|(best)'
 HOSTILE = '<img src=x onerror=alert(1)>&amp;"$x^1$'
@@ -44,6 +46,11 @@ def test_figures_are_those_of_the_sheets(read, work):
     assert page.tables['IoU in %, a'][0] == ['method', 'sky', 'road <b>']
     for row, expected in zip(page.tables['IoU in %, a'][1:], classes.rows):
         assert [cell.replace(MARKED, '') for cell in row[1:]] == expected[1:]
+
+
+def test_every_fusion_metric_is_explained():
+    assert list(UNITS) == list(FUSION_METRICS)
+    assert set(LOWER_IS_BETTER) == {'MSE', 'Nabf', 'Qcv', 'LPIPS', 'PI'}
 
 
 def test_figures_by_hand(read, work):

@@ -75,6 +75,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='P',
         help='the least probability of pixels that keep their class; others get 255, no class: for labels to train on',
     )
+    parser.add_argument(
+        '--full-size',
+        action=argparse.BooleanOptionalAction,
+        help='fuse pairs as they are where the config resizes them for the segmentor (default: unless the fusion '
+        'attributes when it predicts)',
+    )
     parser.add_argument('--allow-unpaired', action='store_true', help='leave out images that have no partner')
     parser.add_argument(
         '--skip-errors',
@@ -179,6 +185,7 @@ def main(argv: list[str] | None = None) -> int:
             tile=args.tile,
             tile_overlap=args.tile_overlap,
             min_confidence=args.min_confidence,
+            full_size=args.full_size,
         )
         if is_video(args.ir) or is_video(args.vi):
             fuse_videos(fuse, args)

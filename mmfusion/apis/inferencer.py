@@ -24,6 +24,7 @@ from mmfusion.registry import DATASETS, MODELS
 
 from .confidence import check_confidence, leave_unsure
 from .configs import fusion_without_training, load_config
+from .full_size import fuse_whole, pack_pair
 from .inputs import Image, build_pipeline, dataset_config, is_folder, list_pairs
 from .output import ResultWriter, arrays_of
 from .tiles import Tiling, predict_in_tiles
@@ -52,6 +53,10 @@ class FusionInferencer:
         tile_overlap (int, optional): Pixels that neighbouring tiles share. Default: 64, or half of a smaller tile.
         min_confidence (float, optional): The least probability (softmax of the scores), in [0, 1], of pixels that keep
             their class. All others get 255, no class: label maps that are to be trained on.
+        full_size (bool, optional): Fuse the pair as it was loaded where the config's pipeline resizes it: the segmentor
+            reads it at the config's size, the fused image has all the detail of its sources, and the fusion is
+            computed twice. By default for fusions that ask no segmentor, such as rules and a gate; others would
+            attribute the segmentor at that size.
 
     Attributes:
         cfg (Config): The config.
@@ -87,6 +92,7 @@ class FusionInferencer:
         tile: int | None = None,
         tile_overlap: int | None = None,
         min_confidence: float | None = None,
+        full_size: bool | None = None,
     ) -> None:
         self.tiling = None if tile is None else Tiling.of(tile, tile_overlap)
         if config_or_name is None and checkpoint is not None:
@@ -107,6 +113,7 @@ class FusionInferencer:
             )
         check_confidence(min_confidence, self.model.num_classes)
         self.min_confidence = min_confidence
+        self.full_size = not getattr(self.model.fusion, 'asks_segmentor', False) if full_size is None else full_size
         self.model.to(self.device).eval()
 
     @staticmethod
@@ -225,26 +232,32 @@ class FusionInferencer:
             packed = []
             for item in items[start : start + batch_size]:
                 try:
-                    packed.append((item['name'], self._pack(item)))
+                    packed.append((item['name'], *pack_pair(self.pipeline, item)))
                 except (OSError, ValueError) as error:
                     if errors is None:
                         raise
                     errors.append((item['name'], ' '.join(str(error).split())))
             if packed:
-                names, batch = zip(*packed)
-                for name, (pair, sample) in zip(names, self._predict(list(batch))):
-                    if self.min_confidence is not None:
-                        leave_unsure(sample, self.min_confidence)
-                    yield name, pair, sample
+                names, batch, wholes = zip(*packed)
+                yield from self._at_full_size(names, self._predict(list(batch)), wholes)
 
-    def _pack(self, item: dict) -> dict:
-        """What the model takes of one pair."""
-        packed = self.pipeline(dict(item, seg_fields=[]))
-        if packed is None:
-            raise ValueError(
-                f'the test pipeline of the config rejects the pair {item["name"]}; remove the transform that does so'
-            )
-        return packed
+    def _at_full_size(
+        self,
+        names: Sequence[str],
+        predicted: Iterable[tuple[torch.Tensor, SegDataSample]],
+        wholes: Sequence[dict | None],
+    ) -> Iterator[tuple[str, torch.Tensor, SegDataSample]]:
+        """Predictions with the fused image of the pair as it was loaded, and classes where they are sure."""
+        due = [whole for whole in wholes if whole is not None] if self.full_size else []
+        fused = iter(fuse_whole(self.model, due, self.tiling) if due else ())
+        for name, (pair, sample), whole in zip(names, predicted, wholes):
+            if self.min_confidence is not None:
+                leave_unsure(sample, self.min_confidence)
+            if self.full_size and whole is not None:
+                found = next(fused)
+                sample.set_data(dict(fused_img=found.fused_img, fusion_weights=found.fusion_weights))
+                pair = whole['inputs']
+            yield name, pair, sample
 
     def _predict(self, batch: list[dict]) -> Iterator[tuple[torch.Tensor, SegDataSample]]:
         """Inputs as they left the pipeline and predictions of one batch."""

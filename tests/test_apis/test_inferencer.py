@@ -222,10 +222,13 @@ def test_pipeline_of_the_config_is_used(config):
     cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='Resize', scale_factor=0.5))
     ir, vi = np.full((40, 60), 120, np.uint8), np.full((40, 60), 100, np.uint8)
     ir[::2] += 40  # Rows that the smaller image cannot hold.
-    fuse = FusionInferencer(cfg, device='cpu')
+    fuse = FusionInferencer(cfg, device='cpu', full_size=False)
     (fused,) = fuse(ir, vi)['fused']
     assert fused.shape == (40, 60, 3)
     assert (fused == 120).all()
+    (fused,) = FusionInferencer(cfg, device='cpu')(ir, vi)['fused']  # The rows are there: see test_full_size.py.
+    assert (fused[::2] == 130).all()
+    assert (fused[1::2] == 110).all()
     assert [type(transform).__name__ for transform in fuse.pipeline.transforms] == [
         'LoadPair',
         'Resize',

@@ -87,6 +87,17 @@ def test_rules(run, pairs, tmp_path, capsys):
     assert 'laplacian-pyramid' in capsys.readouterr().out
 
 
+def test_sheets(run, pairs, trained, tmp_path, capsys):
+    out = tmp_path / 'sheets'
+    common = ('--pairs', f'here={pairs}', '--metrics', 'SD', '--rules', 'average', '--sheet-width', 128)
+    assert run(*common, '--out-sheets', out, '--model', 'ours', *trained) == 0
+    assert f'wrote {out / "here_1.png"}' in capsys.readouterr().out
+    height, width = cv2.imread(str(pairs / 'vi/000.png')).shape[:2]
+    # Visible, infrared, the rule, and the model's first checkpoint.
+    expected = 24 + 3 * (round(height * 128 / width) + 24), 4 * 128 + 3 * 4
+    assert cv2.imread(str(out / 'here_1.png')).shape[:2] == expected
+
+
 def test_models(run, pairs, trained, tmp_path):
     config, first, second = trained
     arguments = ('--pairs', f'a={pairs}', f'b={pairs}', '--metrics', 'SD', '--rules', 'maximum', '--device', 'cpu')

@@ -10,7 +10,7 @@ is brighter or has more contrast: what fuses where nothing was trained).
 Examples:
     python tools/analysis_tools/fusion_quality.py --pairs tno=data/tno road=data/roadscene
     python tools/analysis_tools/fusion_quality.py --model ours CONFIG seed0.pth seed1.pth --pairs tno=data/tno \
-        --out-md quality.md
+        --out-md quality.md --out-sheets sheets
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mmfusion.analysis.fusion_quality import METRICS, RULES, Quality, by_model, by_rule, compare_quality, quality_sheets
+from mmfusion.analysis.fusion_sheet import write_sheets
 from mmfusion.analysis.report_files import csv_text, write_text
 from mmfusion.apis import FusionInferencer
 from mmfusion.command_line import OneLineErrors, add_device, add_models, named_models
@@ -40,6 +41,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_device(parser)
     parser.add_argument('--out-md', type=Path, metavar='FILE', help='write the tables as Markdown')
     parser.add_argument('--out-csv', type=Path, metavar='FILE', help='write all figures as CSV, with full precision')
+    parser.add_argument(
+        '--out-sheets',
+        type=Path,
+        metavar='DIR',
+        help='write sheets of all pairs: visible, infrared, and the fused image of every method side by side (of a '
+        "model's first checkpoint)",
+    )
+    parser.add_argument(
+        '--sheet-width', type=int, default=320, metavar='PIXELS', help='of a picture in them (default: 320)'
+    )
     return parser.parse_args(argv)
 
 
@@ -83,12 +94,18 @@ def main(argv: list[str] | None = None) -> int:
         if args.out_csv:
             header = ['folder', 'pairs', 'method', 'checkpoint', 'metric', 'value']
             write_text(args.out_csv, csv_text(header, _rows(found)))
+        drawn = []
+        if args.out_sheets:
+            first = {name: fusions[0] for name, fusions in methods.items()}
+            drawn = write_sheets(first, folders, args.out_sheets, args.sheet_width)
     if outcome.failed:
         return 1
     # A file or a pipe is as wide as it takes.
     console = Console(width=None if sys.stdout.isatty() else 200)
     for sheet in sheets:
         console.print(sheet.to_rich())
+    for path in drawn:
+        print(f'wrote {path}')
     return 0
 
 

@@ -32,6 +32,7 @@ CHANGES = {
 # iterate that attribution could attend to.
 OF_VIEWS = {name: CHANGES[name] for name in ('even', 'dropout')}
 OF_VIEWS['attribution'] = CHANGES['even']
+OF_VIEWS['salience'] = ('model.fusion.gate',)
 OF_VIEWS['taught'] = ('model.loss_gate', 'model.teach_interval')
 
 

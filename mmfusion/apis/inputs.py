@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
@@ -116,7 +116,7 @@ def build_pipeline(
     if not pipeline:
         raise ValueError('the config has no test pipeline: neither test_dataloader.dataset.pipeline nor test_pipeline')
     steps = paired_pipeline(pipeline, 'the test pipeline of the config')
-    transforms = [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps]
+    transforms: list[Any] = [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps]
     # mmseg's and ours are subclasses of mmcv's.
     transforms = [transform for transform in transforms if not isinstance(transform, MMCVLoadAnnotations)]
     if not any(isinstance(transform, LoadPairFromFile) for transform in transforms):

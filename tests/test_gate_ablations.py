@@ -28,12 +28,11 @@ CHANGES = {
     'fused': ('model.reads',),
     'dropout': ('model.sensor_dropout',),
 }
-# Likewise, of the recipe for real pairs with a backbone for each sensor. Nothing teaches its gate, and it sees no
+# Likewise, of the recipe for real pairs with a backbone for each sensor. A rule tells its weights, and it sees no
 # iterate that attribution could attend to.
-OF_VIEWS = {name: CHANGES[name] for name in ('even', 'dropout')}
-OF_VIEWS['attribution'] = CHANGES['even']
-OF_VIEWS['salience'] = ('model.fusion.gate',)
-OF_VIEWS['taught'] = ('model.loss_gate', 'model.teach_interval')
+OF_VIEWS = {'dropout': CHANGES['dropout'], 'gate': ('model.fusion.gate',)}
+OF_VIEWS['even'] = OF_VIEWS['attribution'] = (*CHANGES['even'], 'model.fusion.gate')
+OF_VIEWS['taught'] = ('model.fusion.gate', 'model.loss_gate', 'model.teach_interval')
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +109,8 @@ def test_views_differ_in_what_is_read(data):
         for name in ('uaafusion/uaafusion', 'uaafusion/uaafusion-views', 'baselines/two-backbones')
     )
     changed = differing_keys(flatten(pair.to_dict()), flatten(views.to_dict()))
-    assert all(key.startswith(('model.reads', 'model.loss_gate')) for key in changed), changed
+    assert all(key.startswith(('model.reads', 'model.loss_gate', 'model.fusion.gate')) for key in changed), changed
+    assert views.model.fusion.gate.type == 'SalienceGate'
     assert views.model.loss_gate is None
     assert views.model.reads == baseline.model.reads
 

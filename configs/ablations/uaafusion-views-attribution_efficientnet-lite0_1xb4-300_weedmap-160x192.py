@@ -1,3 +1,3 @@
-# Weights from attribution of the moment in the place of the gate's; this segmentor reads no iterate to attend to.
+# Weights from attribution of the moment in the place of the rule's; this segmentor reads no iterate to attend to.
 _base_ = '../uaafusion/uaafusion-views_efficientnet-lite0_1xb4-300_weedmap-160x192.py'
-model = dict(fusion=dict(weights='attribution', attention=None))
+model = dict(fusion=dict(gate=None, weights='attribution', attention=None))

@@ -2,8 +2,8 @@
 _base_ = './uaafusion_efficientnet-lite0_1xb4-300_weedmap-160x192.py'
 model = dict(
     reads=dict(_delete_=True, type='views', views=('visible', 'infrared'), shared=False),
-    # Weights by what stands out in the pair, a rule. A gate that learns them adds nothing to mIoU here, with attribution
-    # as its teacher or without, and its pictures are worse (docs/results.md).
+    # Weights by what stands out in the pair, a rule. A gate that learns them, taught by attribution or not, adds
+    # nothing to mIoU here, and its pictures are worse (docs/results.md).
     fusion=dict(gate=dict(type='SalienceGate')),
     loss_gate=None,
 )

@@ -54,7 +54,7 @@ def draw_sheet(rows: Mapping[str, Mapping[str, np.ndarray]], width: int = 320) -
     Examples:
         >>> grey = np.full((48, 64), 90, np.uint8)
         >>> draw_sheet({'001': dict(average=grey, maximum=grey)}, width=128).shape
-        (148, 260, 3)
+        (144, 260, 3)
     """
     if not rows:
         raise ValueError('a sheet takes at least one row of pictures')

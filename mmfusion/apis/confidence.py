@@ -18,8 +18,8 @@ def confidence(scores: Tensor) -> Tensor:
         Tensor: (H, W) in [0, 1].
 
     Examples:
-        >>> confidence(torch.tensor([[[0.0, 3.0]], [[0.0, 0.0]]])).round(decimals=3).tolist()
-        [[0.5, 0.953]]
+        >>> [round(v, 3) for v in confidence(torch.tensor([[[0.0, 3.0]], [[0.0, 0.0]]])).flatten().tolist()]
+        [0.5, 0.953]
         >>> confidence(torch.tensor([[[0.25, 0.5]]])).tolist()
         [[0.75, 0.5]]
     """
